@@ -1,0 +1,151 @@
+"""Land a batch: its records, its rejects and its receipt in one Delta commit, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.bronze.receipts import Receipts
+from lakehouse.config import Source
+from lakehouse.delta import append, create
+from lakehouse.delta.commit import table_properties
+from lakehouse.errors import ConservationError, ContractError
+from lakehouse.sources import Batch
+from lakehouse.sources.batch import ENGINE_COLUMNS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ENGINE_TYPES = {
+    "_kind": "string",
+    "_file": "string",
+    "_row": "bigint",
+    "_raw": "binary",
+    "_offset": "bigint",
+    "_line": "bigint",
+    "_reason": "string",
+    "_receipt": "string",
+}
+HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
+"""What a reader of records does not see."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Law 1 for one batch: read = landed + quarantined."""
+
+    batch: int
+    read: int
+    landed: int
+    quarantined: int
+    note: str = ""
+
+
+def land(
+    session: SparkSession, name: str, source: Source, path: Path, receipts: Receipts, batch: Batch, now: datetime
+) -> Landing:
+    """Append the batch to the bronze table in ``path``, making the table with the first one.
+
+    A batch's number is the table version that it is planned for: it grows with each, also across a restore, which
+    makes a version of its own. Raises ContractError where the columns break the source's contract and
+    ConservationError where Spark reads another number of records than the bytes hold; nothing is written then.
+    """
+    from pyspark.sql import functions as F
+
+    number = receipts.table.version + 1 if receipts.table is not None else 0
+    note = _check_contract(name, source, receipts, batch)
+    frame = batch.read(session)
+    _check_types(name, receipts, frame)
+    landed = frame.count()
+    if landed != batch.records:
+        raise ConservationError(
+            f"bronze.{name}: the files hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
+            hint="This is a defect of the engine: please report it with the file that causes it.",
+        )
+    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
+    rows = frame.withColumn("_kind", F.lit("record"))
+    rows = rows.unionByName(_receipt(session, batch, counts), allowMissingColumns=True)
+    if batch.rejects:
+        rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
+    rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn("_ingested_at", F.lit(now).cast("timestamp"))
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
+    if receipts.table is None:
+        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+    else:
+        append(rows, path)
+    return counts
+
+
+def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:
+    """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
+    frame = session.read.format("delta").option("versionAsOf", version).load(str(path))
+    return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
+
+
+def _check_contract(name: str, source: Source, receipts: Receipts, batch: Batch) -> str:
+    """What the batch's columns change, in words; nothing when they are bronze's."""
+    if receipts.table is None or not batch.columns:
+        return ""
+    known = [column for column in receipts.table.columns if column not in ENGINE_COLUMNS]
+    new = [column for column in batch.columns if column not in known]
+    lost = [column for column in known if column not in batch.columns]
+    clash = {column.casefold(): column for column in known}
+    cased = [f"{column} (bronze has {clash[column.casefold()]})" for column in new if column.casefold() in clash]
+    for found, allowed, what in (
+        (cased, False, "columns that differ from bronze's only in case"),
+        (new, source.new_columns == "evolve", "new columns"),
+        (lost, source.lost_columns == "null", "lost columns"),
+    ):
+        if found and not allowed:
+            raise ContractError(
+                f"sources.{name}: {what}: {', '.join(found)}; nothing landed of {len(batch.files)} file(s)",
+                hint=f"Mend the files, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'.",
+            )
+    return "; ".join(
+        f"{what}: {', '.join(found)}" for found, what in ((new, "new columns"), (lost, "lost columns")) if found
+    )
+
+
+def _check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
+    if receipts.table is None:
+        return
+    known = {field.name: field.type for field in receipts.table.table.schema().fields}
+    from deltalake import Schema
+
+    for field in frame.schema:
+        if field.name not in known:
+            continue
+        written = Schema.from_json(
+            json.dumps({"type": "struct", "fields": [field.jsonValue() | {"nullable": True}]})
+        ).fields[0]
+        if written.type != known[field.name]:
+            raise ContractError(
+                f"sources.{name}: the column {field.name!r} is {field.dataType.simpleString()} now and "
+                f"{known[field.name]} in bronze; nothing landed",
+                hint="Write it with the old type, or send the files to a source of a new name.",
+            )
+
+
+def _receipt(session: SparkSession, batch: Batch, counts: Landing) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    receipt = {
+        "files": [file.as_json() for file in batch.files],
+        "columns": batch.columns,
+        "read": counts.read,
+        "landed": counts.landed,
+        "quarantined": counts.quarantined,
+        "note": counts.note,
+    }
+    columns = {name: F.lit(None).cast(kind).alias(name) for name, kind in ENGINE_TYPES.items()}
+    columns |= {"_kind": F.lit("receipt").alias("_kind"), "_receipt": F.lit(json.dumps(receipt)).alias("_receipt")}
+    return session.range(1, numPartitions=1).select(*columns.values())
+
+
+def _rejects(session: SparkSession, batch: Batch) -> DataFrame:
+    rows = [("reject", r.file, bytearray(r.raw), r.offset, r.line, r.reason) for r in batch.rejects]
+    schema = "_kind string, _file string, _raw binary, _offset bigint, _line bigint, _reason string"
+    return session.createDataFrame(rows, schema).coalesce(1)

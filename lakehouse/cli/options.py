@@ -1,0 +1,27 @@
+"""The options that several commands share, each named once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Env = Annotated[
+    str | None,
+    typer.Option("--env", metavar="NAME", help="The environment: conf/env/NAME.yaml. Else $LAKEHOUSE_ENV, else local."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on stdout, errors too.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select",
+        "-s",
+        metavar="TABLES",
+        help="Just these tables: silver.flights, 'silver.*', tag:daily; +x adds what x reads, x+ what reads it.",
+    ),
+]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for another run to end; else exit 6."),
+]

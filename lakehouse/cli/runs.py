@@ -1,0 +1,226 @@
+"""``lakehouse plan``, ``ingest``, ``build``, ``publish`` and ``run``: the pipeline's verbs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lakehouse.cli.options import Debug, Env, Json, Select, Wait
+from lakehouse.cli.output import Grid, Line, Output, Page, described
+from lakehouse.cli.progress import STEPS, Timing, listen_on
+
+if TYPE_CHECKING:
+    from lakehouse.config import Project
+    from lakehouse.pipeline import Report
+
+
+def plan(
+    context: typer.Context, select: Select = None, env: Env = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Show what a run would do and why, without running anything. It starts no JVM."""
+    from lakehouse import pipeline
+    from lakehouse.config import load_project
+
+    found = pipeline.plan(load_project(env=env), select=select or ())
+    rows = [[step.step, step.address, " ".join(step.inputs), step.action, step.why] for step in found.steps]
+    names = ("step", "address", "inputs", "action", "why")
+    data = [
+        {**dict(zip(names, row, strict=True)), "inputs": list(step.inputs)}
+        for row, step in zip(rows, found.steps, strict=True)
+    ]
+    parts: list[Any] = [Grid(("step", "table", "reads", "action", "why"), rows)]
+    for step in found.steps:
+        if step.error and step.error.hint:
+            parts.append(Line(f"{step.address}: {step.error.hint}", "warning"))
+    blocked = sum(step.action == "blocked" for step in found.steps)
+    waiting = len(found.changes) - blocked
+    said = f"{waiting} of {len(rows)} steps have something to do" if waiting else "Nothing has changed"
+    parts.append(Line(f"{said}, {blocked} are blocked." if blocked else f"{said}."))
+    following = "run" if waiting else "check" if blocked else "show tables"
+    context.obj.show(Page({"steps": data}, [*parts, *next_lines(command(following, env))]))
+
+
+def ingest(
+    context: typer.Context,
+    select: Select = None,
+    wait: Wait = 0,
+    env: Env = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Land what is new at the sources in bronze: each file once, every record as it came."""
+    from lakehouse import pipeline
+
+    _run(context.obj, pipeline.ingest, ("ingest",), env, select=tuple(select or ()), wait=wait)
+
+
+def build(
+    context: typer.Context,
+    select: Select = None,
+    wait: Wait = 0,
+    env: Env = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Build silver from new bronze rows, and gold from what changed; a changed definition rebuilds its table."""
+    from lakehouse import pipeline
+
+    _run(context.obj, pipeline.build, ("build",), env, select=tuple(select or ()), wait=wait)
+
+
+def publish(
+    context: typer.Context, select: Select = None, env: Env = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Publish the features of gold tables that changed to the online store."""
+    from lakehouse import pipeline
+
+    _run(context.obj, pipeline.publish, ("publish",), env, select=tuple(select or ()))
+
+
+def run_all(
+    context: typer.Context,
+    select: Select = None,
+    wait: Wait = 0,
+    env: Env = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ingest, build and publish: all that is new, the whole way."""
+    from lakehouse import pipeline
+
+    _run(context.obj, pipeline.run, STEPS, env, select=tuple(select or ()), wait=wait)
+
+
+def _run(output: Output, verb: Callable[..., Report], steps: tuple[str, ...], env: str | None, **settings: Any) -> None:
+    from lakehouse.config import load_project
+
+    project = load_project(env=env)
+    report, _ = run_shown(output, project, verb, steps, **settings)
+    output.show(report_page(report, steps, env))
+    if report.exit_code and log_file(project).is_file():
+        output.say(Line(f"Spark's own words are in {log_file(project)}", "quiet"))
+    raise typer.Exit(report.exit_code)
+
+
+def run_shown(
+    output: Output, project: Project, verb: Callable[..., Report], steps: tuple[str, ...], **settings: Any
+) -> tuple[Report, Timing]:
+    """Run a verb of the pipeline and show how it goes on."""
+    from lakehouse import pipeline
+
+    planned = pipeline.plan(project, select=settings.get("select", ()))
+    expected = [(step.address, step.step) for step in planned.steps if step.step in steps]
+    with listen_on(output, expected) as listener, spark_log(project):
+        report = verb(project, listen=listener, **settings)
+    return report, listener.timing
+
+
+def log_file(project: Project) -> Path:
+    """Where a run's JVM writes what it has to say."""
+    return project.folder / ".cache" / f"spark-{project.env}.log"
+
+
+@contextmanager
+def spark_log(project: Project) -> Iterator[None]:
+    """Send what is written to descriptor 2 meanwhile to a log file, a JVM's for as long as it lives.
+
+    Spark's own words would tear the live table, and no setting silences those of its start.
+    """
+    try:
+        own = sys.stderr.fileno() == 2 and not os.environ.get("LAKEHOUSE_SPARK_LOG") == "stderr"
+    except (OSError, ValueError, AttributeError):
+        own = False
+    if not own:
+        yield
+        return
+    file = log_file(project)
+    file.parent.mkdir(exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with file.open("w") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def report_page(report: Report, steps: tuple[str, ...], env: str | None) -> Page:
+    """What each step read, landed, quarantined and took; then every error with its hint, and what to do next."""
+    columns = ("step", "address", "status", "read", "landed", "quarantined", "superseded", "seconds", "note")
+    data = {
+        "results": [
+            {
+                **{name: getattr(result, name) for name in columns},
+                "error": described(result.error) if result.error else None,
+            }
+            for result in report.results
+        ],
+        "seconds": report.seconds,
+        "exit_code": report.exit_code,
+    }
+    parts: list[Any] = [report_grid(report)]
+    for result in report.results:
+        if result.error:
+            parts.append(Line(named(result.address, result.error.message), "bad"))
+            parts += [Line(f"  {line}", "command") for line in result.error.hint.splitlines()]
+    states = [result.status for result in report.results]
+    if not states:
+        parts.append(Line("There was nothing to do."))
+    elif all(state == "unchanged" for state in states):
+        parts.append(Line(f"Nothing was new, in {report.seconds:.1f} s."))
+    else:
+        done = sum(state in ("done", "unchanged") for state in states)
+        parts.append(Line(f"{done} of {len(states)} steps done in {report.seconds:.1f} s."))
+    return Page(data, [*parts, *next_lines(_following(report, steps, env))])
+
+
+def named(address: str, message: str) -> str:
+    """A message that says which table it is about, once."""
+    return message if message.startswith(address) else f"{address}: {message}"
+
+
+def report_grid(report: Report) -> Grid:
+    columns = ["step", "table", "status", "read", "landed", "quarantined", "superseded", "seconds", "note"]
+    rows = [
+        [
+            *(result.step, result.address, result.status),
+            *(f"{count:,}" for count in (result.read, result.landed, result.quarantined, result.superseded)),
+            *(f"{result.seconds:.1f}", "" if result.error else result.note),
+        ]
+        for result in report.results
+    ]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Grid(columns, rows)
+
+
+def _following(report: Report, steps: tuple[str, ...], env: str | None) -> str:
+    """The command to try next."""
+    if report.exit_code:
+        return command("show runs", env)
+    if steps == ("ingest",):
+        return command("build", env)
+    tables = [result.address for result in report.results if result.address.startswith(("gold.", "silver."))]
+    if steps == ("build",) and tables:
+        return command("publish", env)
+    if tables:
+        return command(f"query 'select * from {tables[-1]} limit 5'", env)
+    return command("show tables", env)
+
+
+def command(words: str, env: str | None) -> str:
+    """A command that can be pasted, in the environment of this one."""
+    return f"lakehouse {words} --env {env}" if env else f"lakehouse {words}"
+
+
+def next_lines(*commands: str) -> list[Line]:
+    return [Line(f"Next: {one}" if place == 0 else f"      {one}", "command") for place, one in enumerate(commands)]

@@ -1,0 +1,110 @@
+"""conf/ as frozen models. Unknown keys are refused; see :mod:`lakehouse.config.loading` for how a file becomes one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Filled = Annotated[str, StringConstraints(min_length=1)]
+Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+
+
+class FilesSource(Model):
+    """Files of one format, found by a pattern; each file lands once."""
+
+    type: Literal["files"]
+    format: Literal["csv", "json", "parquet"]
+    """json is JSON lines: one object a line."""
+    path: Filled
+    """A pattern below the project's folder, or an absolute one: data/raw/flights/*.csv"""
+    delimiter: Annotated[str, StringConstraints(pattern=r"^[^\"\r\n]$")] = ","
+    """csv only: what stands between two fields, one character."""
+    new_columns: Literal["evolve", "reject"] = "evolve"
+    """A column that bronze lacks is added to it (evolve), or the file is refused (reject)."""
+    lost_columns: Literal["null", "reject"] = "null"
+    """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
+
+    @model_validator(mode="after")
+    def _delimiter_is_of_csv(self) -> FilesSource:
+        if self.format != "csv" and "delimiter" in self.model_fields_set:
+            raise ValueError(f"a {self.format} file has no delimiter; take it out")
+        return self
+
+
+Source = FilesSource
+
+
+class Spark(Model):
+    """How Spark runs."""
+
+    profile: Literal["local", "cluster"] = "local"
+    """local: settings that make short runs on one machine start fast. cluster: none of them."""
+    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")] = "2g"
+    """The driver's heap."""
+    master: str | None = None
+    """local[*] when not set, or what spark-submit was given."""
+    properties: dict[str, str] = Field(default_factory=dict)
+    """More Spark properties; those that the engine sets itself are refused."""
+
+
+class Config(Model):
+    """conf/base.yaml with conf/env/ENV.yaml laid over it."""
+
+    name: Name
+    root: Filled
+    """The folder that holds the tables; relative to the project's folder."""
+    tables: Module
+    """The Python package or module that declares the tables: jobs.flights"""
+    sources: dict[Name, Source]
+    features: Filled = "features"
+    """The folder of the Feast repository."""
+    demo: Module | None = None
+    """The Python module with the project's demo; see ``lakehouse demo``."""
+    spark: Spark = Spark()
+
+    @field_validator("root")
+    @classmethod
+    def _root_is_a_folder(cls, root: str) -> str:
+        if "://" in root:
+            raise ValueError("must be a folder; an address such as s3a:// is not supported")
+        return root
+
+
+class Project(Model):
+    """A project's folder in one environment: the value that every room is handed."""
+
+    folder: Path
+    """Absolute; it holds conf/."""
+    env: str
+    config: Config
+
+    @property
+    def root(self) -> Path:
+        """The absolute folder of the tables."""
+        return self.folder / self.config.root
+
+    @property
+    def features(self) -> Path:
+        return self.folder / self.config.features
+
+    def path(self, address: str) -> Path:
+        """Where a table lives: ``bronze.flights`` → ROOT/bronze/flights."""
+        layer, _, name = address.partition(".")
+        return self.root / layer / name
+
+    def state(self, address: str) -> Path:
+        """Where what a silver table must remember lives, receipts and quarantine: ROOT/state/silver/flights."""
+        layer, _, name = address.partition(".")
+        return self.root / "state" / layer / name
+
+    def lock(self, address: str) -> Path:
+        """The file that whoever writes the table holds locked."""
+        return self.root / ".locks" / address

@@ -1,0 +1,18 @@
+"""Write Delta tables: create, append, merge by key, write as a difference; idempotency, and the lock of a table."""
+
+from lakehouse.delta.commit import Commit, append, create, overwrite, replace_by_difference, set_properties, upsert
+from lakehouse.delta.lock import locked
+from lakehouse.delta.state import TableState, read_state
+
+__all__ = [
+    "Commit",
+    "TableState",
+    "append",
+    "create",
+    "locked",
+    "overwrite",
+    "read_state",
+    "replace_by_difference",
+    "set_properties",
+    "upsert",
+]

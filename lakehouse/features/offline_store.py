@@ -1,0 +1,173 @@
+"""Feast's offline store on Delta tables: point-in-time joins by the as-of kernel, in process, without a JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+from feast.data_source import DataSource
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from feast.saved_dataset import SavedDatasetStorage
+from feast.utils import compute_non_entity_date_range
+
+from lakehouse.errors import UsageError
+from lakehouse.features.entity_rows import entity_rows
+from lakehouse.features.retrieval import Evaluate, delta_source, newest_rows, range_rows, training_rows, wanted_views
+
+
+class DeltaOfflineStoreConfig(FeastConfigBaseModel):
+    """``offline_store:`` in feature_store.yaml."""
+
+    type: Literal["lakehouse.features.offline_store.DeltaOfflineStore"] = (
+        "lakehouse.features.offline_store.DeltaOfflineStore"
+    )
+    project: str | None = None
+    """The project's folder; None: $LAKEHOUSE_PROJECT, or found upward of the repository. For ``table=`` sources."""
+    env: str | None = None
+    """The environment that ``table=`` sources are read in; None: $LAKEHOUSE_ENV, or local."""
+
+
+class DeltaRetrievalJob(RetrievalJob):
+    """Runs when it is asked for its rows. Feast's base class applies on-demand views."""
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        full_feature_names: bool = False,
+        on_demand: Sequence[OnDemandFeatureView] = (),
+        metadata: RetrievalMetadata | None = None,
+    ) -> None:
+        self._evaluate = evaluate
+        self._full_feature_names = full_feature_names
+        self._on_demand = list(on_demand)
+        self._metadata = metadata
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return self._on_demand
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        return self._metadata
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        return self._evaluate()
+
+    def _to_df_internal(self, timeout: int | None = None) -> Any:
+        return self._evaluate().to_pandas()
+
+    def persist(
+        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
+    ) -> None:
+        raise UsageError(
+            "saved datasets are not supported by DeltaOfflineStore yet",
+            hint="Write the rows yourself: deltalake.write_deltalake(PATH, job.to_arrow())",
+        )
+
+
+class DeltaOfflineStore(OfflineStore):
+    """One output row per entity row, in order; see :func:`lakehouse.kernels.asof_join` for which values it holds."""
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: Any,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        **kwargs: Any,
+    ) -> RetrievalJob:
+        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x and silver.x, or None with start and end date.
+
+        Tables are opened at their version now, rows are read when the job is asked for them. None gives a row for
+        each key and event time of the views within the dates.
+        """
+        wanted = list(wanted_views(config, feature_views, feature_refs))
+        if entity_df is None:
+            start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
+            rows = range_rows(wanted, start, end)
+        else:
+            rows = entity_rows(entity_df, config)
+        times = rows.table.column(rows.time).drop_null().to_pandas()
+        return DeltaRetrievalJob(
+            lambda: training_rows(rows, wanted, full_feature_names),
+            full_feature_names,
+            OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            RetrievalMetadata(
+                features=feature_refs,
+                keys=[name for name in rows.table.column_names if name != rows.time],
+                min_event_timestamp=times.min() if len(times) else None,
+                max_event_timestamp=times.max() if len(times) else None,
+            ),
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> RetrievalJob:
+        """Each key's newest row of those within [start_date, end_date]; a null in a key is no key."""
+        source = delta_source(data_source, data_source.name)
+        return DeltaRetrievalJob(
+            lambda: newest_rows(
+                source.open(config),
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column or None,
+                (start_date, end_date),
+                only_newest=True,
+            )
+        )
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> RetrievalJob:
+        """Every row within [start_date, end_date] that has a whole key."""
+        source = delta_source(data_source, data_source.name)
+        return DeltaRetrievalJob(
+            lambda: newest_rows(
+                source.open(config),
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column or None,
+                (start_date, end_date),
+                only_newest=False,
+            )
+        )
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
+    ) -> None:
+        raise UsageError(
+            f"'{feature_view.name}' can't be written through Feast: its table is built by the lakehouse",
+            hint="Land new data in a source and run: lakehouse run",
+        )

@@ -1,0 +1,115 @@
+"""Read Delta tables through their log, without a JVM: the rows that a version has, deletion vectors applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
+
+UTC_TIME = pa.timestamp("us", "UTC")
+
+
+class OpenTable:
+    """One Delta table at one version; nothing but its log is read until rows are asked for."""
+
+    def __init__(self, delta: DeltaTable, label: str) -> None:
+        self.delta = delta
+        self.label = label
+        """How messages name it: an address or a path."""
+
+    @property
+    def id(self) -> str:
+        """Delta's id of the table: another one means that it was made anew."""
+        return str(self.delta.metadata().id)
+
+    @property
+    def version(self) -> int:
+        return self.delta.version()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns in the types that :meth:`read` gives."""
+        schema = pa.schema(self.delta.schema().to_arrow())
+        return pa.schema([field.with_type(plain_type(field.type)) for field in schema])
+
+    def require(self, columns: Sequence[str], what: str) -> None:
+        """Raise DefinitionError, with the nearest name, for a column that is not there."""
+        for column in columns:
+            if column not in self.schema.names:
+                raise DefinitionError(
+                    f"{self.label} has no column '{column}' ({what})", hint=did_you_mean(column, self.schema.names)
+                )
+
+    def read(
+        self,
+        columns: Sequence[str],
+        *,
+        time: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pa.Table:
+        """The columns of the rows whose ``time`` is in [start, end] (None: open), in no particular order."""
+        wanted = list(dict.fromkeys(columns))
+        conditions = []
+        if time is not None:
+            conditions += [f"{_quoted(time)} >= '{_text(start)}'"] if start is not None else []
+            conditions += [f"{_quoted(time)} <= '{_text(end)}'"] if end is not None else []
+        try:
+            # Not to_pyarrow_table: pyarrow refuses deletion vectors.
+            stream = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
+            table = pa.RecordBatchReader.from_stream(stream).read_all()
+        except (DeltaError, OSError) as error:
+            raise _unreadable(self.label, error) from error
+        fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in wanted]
+        return table.select(wanted).cast(pa.schema(fields)).combine_chunks()
+
+
+def open_table(location: str, label: str, version: int | None = None, hint: str = "") -> OpenTable:
+    """The table at a path, at a version or at its newest. Raises NotBuiltError where there is none."""
+    try:
+        return OpenTable(DeltaTable(location, version=version), label)
+    except TableNotFoundError as error:
+        raise NotBuiltError(f"{label} is not built: no Delta table in {location}", hint=hint) from error
+    except (DeltaError, OSError) as error:
+        if "://" not in location and not Path(location).exists():
+            raise NotBuiltError(f"{label} is not built: no folder {location}", hint=hint) from error
+        raise _unreadable(f"{label} at version {version}" if version is not None else label, error) from error
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The one type in which a kind of value is handed to Feast, the same for training and for serving.
+
+    Dates are midnight in UTC and decimals doubles, since Feast has neither; naive timestamps are in UTC.
+    """
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind) or pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return UTC_TIME
+    if pa.types.is_decimal(kind):
+        return pa.float64()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
+        return pa.list_(pa.field("item", plain_type(kind.value_type)))
+    return kind
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _text(time: datetime) -> str:
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _unreadable(label: str, error: Exception) -> StorageError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return StorageError(f"{label} can't be read: {lines[0]}", hint="Is the version right, and has it been kept?")

@@ -1,0 +1,143 @@
+"""Build a gold table: its function over whole inputs at pinned versions, written as the difference by key."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lakehouse.delta import (
+    Commit,
+    TableState,
+    create,
+    overwrite,
+    read_state,
+    replace_by_difference,
+    set_properties,
+)
+from lakehouse.delta.commit import quoted, table_properties
+from lakehouse.errors import GateError, NotBuiltError
+from lakehouse.quality.gate import Tally, check_columns, judge_duplicates
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a gold table has to do, and why; found without a JVM."""
+
+    action: Literal["new", "rebuild", "update", "unchanged"]
+    why: str
+    epoch: int
+    fingerprint: str
+    origin: str
+    """The transaction id: the table, its epoch, its definition, and which inputs it was made of."""
+    cursor: int
+    """The inputs' versions, added up. Versions only grow, so no two sets of them have one sum under one origin."""
+    versions: dict[str, int]
+    """Each input's version, which the build reads whatever is committed meanwhile."""
+    state: TableState | None
+
+
+@dataclass(frozen=True)
+class Built:
+    """The rows of the result, and how many of them were written."""
+
+    rows: int
+    inserted: int
+    updated: int
+    deleted: int
+    warned: dict[str, int]
+
+
+def plan_gold(address: str, path: Path, fingerprint: str, inputs: dict[str, TableState | None]) -> Work:
+    """Compare a gold table with its inputs' newest versions. Raises NotBuiltError when an input is not there yet."""
+    there = {name: state for name, state in inputs.items() if state is not None}
+    absent = [name for name in inputs if name not in there]
+    if absent:
+        raise NotBuiltError(f"{address}: {', '.join(absent)} is not built yet", hint="Run 'lakehouse build' first.")
+    versions = {name: state.version for name, state in there.items()}
+    made_of = ",".join(f"{name}={state.id}" for name, state in sorted(there.items()))
+    mark = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    state = read_state(path)
+    epoch = state.epoch if state is not None else 0
+    work = Work("new", "it is not there yet", epoch, fingerprint, "", sum(versions.values()), versions, state)
+    if state is not None and state.fingerprint != fingerprint:
+        work = replace(work, action="rebuild", why="its function, rules or settings changed", epoch=epoch + 1)
+    elif state is not None and state.restored:
+        work = replace(work, action="rebuild", why="it was restored to an older version", epoch=epoch + 1)
+    work = replace(work, origin=f"{address}:{mark}:{work.epoch}:{fingerprint}")
+    if state is None or work.action == "rebuild":
+        return work
+    if state.cursor(work.origin) == work.cursor:
+        return replace(work, action="unchanged", why="its inputs are as they were")
+    return replace(work, action="update", why="its inputs changed")
+
+
+def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[DataFrame], path: Path) -> Built:
+    """Run the function and make the table's rows its result, in one commit that is made at most once.
+
+    Raises GateError when a key is null or doubled, or when an expectation with on_fail="fail" does not hold, and
+    DefinitionError when the result lacks a column of the key; the table is as it was then.
+    """
+    from pyspark.sql import functions as F
+
+    result = table(*inputs)
+    needed = [*table.key, *([table.at] if table.at else [])]
+    check_columns(table.address, needed, table.expect, result.columns)
+    result = result.persist()  # it is judged first and written then; a plan run twice could cost twice
+    try:
+        tally = Tally.of(table.expect)
+        by_key = result.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), *tally.columns())
+        null = " OR ".join(f"{quoted(name)} IS NULL" for name in needed if name in table.key)
+        row = by_key.agg(
+            F.coalesce(F.sum("rows"), F.lit(0)).alias("rows"),
+            F.count_if(F.col("rows") > 1).alias("doubled"),
+            F.count_if(F.expr(null)).alias("null"),
+            *tally.sums(),
+        ).collect()[0]
+        _check_key(table, row["doubled"], row["null"], by_key)
+        warned = tally.judge(table.address, row, result, table.key)
+        for rule in (rule for rule in table.expect if not rule.on_rows and set(rule.columns) != set(table.key)):
+            warned |= judge_duplicates(table.address, result, rule)
+        Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
+        done = _write(session, table, work, result, path, row["rows"])
+    finally:
+        result.unpersist()
+    return Built(rows=row["rows"], warned=warned, **done)
+
+
+def _write(
+    session: SparkSession, table: Table, work: Work, result: DataFrame, path: Path, rows: int
+) -> dict[str, int]:
+    if work.state is None:
+        create(result, path, properties=table_properties(work.epoch, work.fingerprint))
+        return {"inserted": rows, "updated": 0, "deleted": 0}
+    if (work.state.epoch, work.state.fingerprint) != (work.epoch, work.fingerprint):
+        # The new epoch begins before its first rows: whoever is killed between finds its cursor missing, and rebuilds.
+        set_properties(session, path, table_properties(work.epoch, work.fingerprint))
+    old = {field.name: field.dataType for field in session.read.format("delta").load(str(path)).schema}
+    if old == {field.name: field.dataType for field in result.schema}:
+        return replace_by_difference(result, path, table.key)
+    overwrite(result, path)
+    return {"inserted": rows, "updated": 0, "deleted": 0}
+
+
+def _check_key(table: Table, doubled: int, null: int, by_key: DataFrame) -> None:
+    if not doubled and not null:
+        return
+    any_null = " OR ".join(f"{quoted(name)} IS NULL" for name in table.key)
+    bad = by_key.where(f"rows > 1 OR {any_null}").drop("rows").limit(3).collect()
+    sample = "; ".join(", ".join(f"{name}={row[name]}" for name in table.key) for row in bad)
+    what = [f"{doubled:,} keys are there more than once"] * bool(doubled) + [f"{null:,} keys are null"] * bool(null)
+    raise GateError(
+        f"{table.address}: {' and '.join(what)} ({sample})",
+        hint=f"Its function must return one row for each ({', '.join(table.key)}). The table keeps its last version.",
+    )
+
+
+def _shown(versions: dict[str, int]) -> str:
+    return ", ".join(f"{name} v{version}" for name, version in versions.items())

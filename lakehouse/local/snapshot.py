@@ -1,0 +1,193 @@
+"""One version of one Delta table, read through its log; of a bronze table the records, not the bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakehouseError, NotBuiltError, StorageError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+
+KIND = "_kind"
+BOOKKEEPING = {KIND, "_raw", "_offset", "_line", "_reason", "_receipt"}
+"""Columns of rejects and receipts, which a bronze table's readers don't see."""
+
+
+class Snapshot:
+    """A table at one version. Nothing but the log is read until rows are asked for.
+
+    ``kind`` is for tables that keep rows of several kinds apart, as bronze does: just those rows are seen.
+    """
+
+    def __init__(self, address: str, folder: Path, *, version: int | None = None, kind: str | None = None) -> None:
+        self.address = address
+        self.folder = folder
+        self._kind = kind
+        self._delta = _open(address, folder, version)
+
+    @property
+    def version(self) -> int:
+        return int(self._delta.version())
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """The columns that a reader sees, and Delta's name of the type of each."""
+        fields = self._delta.schema().fields
+        hidden = BOOKKEEPING if self._kind == "record" else {KIND} if self._kind else set()
+        return {field.name: _type_name(field.type) for field in fields if field.name not in hidden}
+
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are, from the statistics of the files where those have it."""
+        actions = self._actions()
+        counts = [action["num_records"] for action in actions]
+        if None in counts:
+            return sum(batch.num_rows for batch in self._scan([self._least_column()]))
+        deleted = 0
+        if self._has_deletion_vectors:
+            seen = {action["path"].rpartition("/")[2] for action in actions}
+            import pyarrow as pa
+
+            for row in pa.table(self._delta.deletion_vectors()).to_pylist():
+                if row["filepath"].rpartition("/")[2] in seen:
+                    deleted += row["selection_vector"].count(False)
+        return int(sum(counts)) - deleted
+
+    @cached_property
+    def bytes(self) -> int:
+        """The size of the files that hold the rows."""
+        return sum(int(action["size_bytes"]) for action in self._actions())
+
+    @cached_property
+    def changed(self) -> datetime:
+        """When the version was written, in UTC."""
+        # The log's last entry, not the whole history.
+        entry = self._delta.history(1)[0]
+        return datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
+
+    def arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows in memory; with ``columns`` only those, which is also all that is read from the files.
+
+        Timestamps are in UTC. Raises UsageError for a column that is not there.
+        """
+        wanted = list(self.columns) if columns is None else list(columns)
+        for column in wanted:
+            if column not in self.columns:
+                raise UsageError(f"{self.address} has no column '{column}'", hint=did_you_mean(column, self.columns))
+        return self.bookkeeping(wanted)
+
+    def bookkeeping(self, columns: Sequence[str]) -> pa.Table:
+        """As :meth:`arrow` with the columns that a reader does not see; a column that is not there is left out."""
+        import pyarrow.compute as pc
+
+        here = {field.name for field in self._delta.schema().fields}
+        wanted = [column for column in columns if column in here]
+        if self._has_deletion_vectors:
+            return self._scanned(wanted)
+        condition = pc.field(KIND) == self._kind if self._kind else None
+        return self._delta.to_pyarrow_dataset().to_table(columns=wanted, filter=condition)
+
+    def dataset(self) -> ds.Dataset | pa.Table:
+        """Something that DuckDB reads column by column, the rows of other kinds included; see :attr:`condition`."""
+        if self._has_deletion_vectors:
+            # pyarrow refuses deletion vectors, so their tables are read whole by the engine that knows them.
+            return self._scanned([field.name for field in self._delta.schema().fields])
+        return self._delta.to_pyarrow_dataset()
+
+    @property
+    def condition(self) -> str:
+        """The SQL condition that picks this snapshot's rows out of :meth:`dataset`."""
+        return f"{KIND} = '{self._kind}'" if self._kind else "true"
+
+    @cached_property
+    def _has_deletion_vectors(self) -> bool:
+        return "deletionVectors" in (self._delta.protocol().reader_features or [])
+
+    def _actions(self) -> list[dict[str, Any]]:
+        import pyarrow as pa
+
+        actions: list[dict[str, Any]] = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
+        if self._kind:
+            actions = [action for action in actions if action.get(f"partition.{KIND}") == self._kind]
+        return actions
+
+    def _scan(self, columns: list[str]) -> pa.RecordBatchReader:
+        import pyarrow as pa
+
+        predicate = self.condition if self._kind else None
+        return pa.RecordBatchReader.from_stream(self._delta.scan(columns=columns, predicate=predicate))
+
+    def _scanned(self, columns: list[str]) -> pa.Table:
+        return _plain_types(self._scan(columns).read_all())
+
+    def _least_column(self) -> str:
+        narrow = ("boolean", "byte", "short", "integer", "long", "date", "double")
+        return next((name for name, kind in self.columns.items() if kind in narrow), next(iter(self.columns)))
+
+
+def is_table(folder: Path) -> bool:
+    """Whether a Delta table stands there, by the first look at its log."""
+    log = folder / "_delta_log"
+    return log.is_dir() and any(log.glob("*.json"))
+
+
+def _open(address: str, folder: Path, version: int | None) -> DeltaTable:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    if not is_table(folder):
+        raise NotBuiltError(f"{address} is not built: no table in {folder}", hint=next_command(address))
+    try:
+        table = DeltaTable(folder)
+        if version is None:
+            return table
+        if not 0 <= version <= table.version():
+            raise UsageError(f"{address} has no version {version}", hint=f"Its newest version is {table.version()}.")
+        table.load_as_version(version)
+        return table
+    except TableNotFoundError as error:
+        raise NotBuiltError(f"{address} is not built: no table in {folder}", hint=next_command(address)) from error
+    except (DeltaError, OSError) as error:
+        kept = f" at version {version}" if version is not None else ""
+        raise _unreadable(address, folder, kept, error) from error
+
+
+def _unreadable(address: str, folder: Path, kept: str, error: Exception) -> LakehouseError:
+    hint = (
+        "Older versions may have been cleaned up; read the newest." if kept else f"Look into {folder / '_delta_log'}."
+    )
+    return StorageError(f"{address}{kept} can't be read: {str(error).splitlines()[0]}", hint=hint)
+
+
+def next_command(address: str) -> str:
+    """What to run so that a table exists."""
+    verb = "ingest" if address.startswith("bronze.") else "run"
+    return f"Run: lakehouse {verb} --select {'' if verb == 'ingest' else '+'}{address}"
+
+
+def _type_name(kind: Any) -> str:
+    """``string``, ``long``, ``array<string>``, ``struct<a:long>``: as Spark writes them."""
+    name = getattr(kind, "type", "")
+    if name == "array":
+        return f"array<{_type_name(kind.element_type)}>"
+    if name == "map":
+        return f"map<{_type_name(kind.key_type)},{_type_name(kind.value_type)}>"
+    if name == "struct":
+        return f"struct<{','.join(f'{field.name}:{_type_name(field.type)}' for field in kind.fields)}>"
+    return str(name)
+
+
+def _plain_types(table: pa.Table) -> pa.Table:
+    """DataFusion answers with views of strings, which few tools take: make them strings."""
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields))

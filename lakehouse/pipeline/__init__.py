@@ -1,0 +1,7 @@
+"""Everything together: plan what has to be done, run it in order, report what happened."""
+
+from lakehouse.pipeline.planning import Plan, Step, plan
+from lakehouse.pipeline.report import Event, Listener, Report, Result
+from lakehouse.pipeline.running import build, ingest, publish, run
+
+__all__ = ["Event", "Listener", "Plan", "Report", "Result", "Step", "build", "ingest", "plan", "publish", "run"]

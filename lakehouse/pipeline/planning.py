@@ -1,0 +1,90 @@
+"""Say what a run would do, without running anything and without a JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lakehouse.config import Project
+from lakehouse.errors import LakehouseError, NotBuiltError
+from lakehouse.pipeline.report import StepName
+from lakehouse.pipeline.workspace import Workspace
+from lakehouse.sources.files.planning import waiting_files
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one table has to do. ``action`` is new, rebuild, merge, update, append, unchanged or blocked."""
+
+    address: str
+    step: StepName
+    inputs: tuple[str, ...]
+    action: str
+    why: str
+    error: LakehouseError | None = None
+    """Why it is blocked."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every selected table in the order in which it would run."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.action != "unchanged")
+
+
+def plan(project: Project, select: Iterable[str] = ()) -> Plan:
+    """What ``run`` would do now. Raises DefinitionError and UsageError; a source's trouble is a step that is blocked."""
+    return plan_in(Workspace(project), select)
+
+
+def plan_in(workspace: Workspace, select: Iterable[str] = (), layers: Iterable[str] = ("bronze", "silver", "gold")) -> Plan:
+    """The same for a workspace, and just for some layers."""
+    steps: dict[str, Step] = {}
+    for address in workspace.graph.select(select):
+        if address.partition(".")[0] in layers:
+            steps[address] = _step(workspace, address, steps)
+    return Plan(tuple(steps.values()))
+
+
+def _step(workspace: Workspace, address: str, before: dict[str, Step]) -> Step:
+    inputs = workspace.graph.inputs(address)
+    moving = [before[name] for name in inputs if name in before and before[name].action != "unchanged"]
+    try:
+        if address.startswith("bronze."):
+            return _source_step(workspace, address)
+        action, why = _table_step(workspace, address, moving)
+    except LakehouseError as error:
+        step: StepName = "ingest" if address.startswith("bronze.") else "build"
+        return Step(address, step, inputs, "blocked", error.message, error)
+    return Step(address, "build", inputs, action, why)
+
+
+def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple[str, str]:
+    blocked = [step.address for step in moving if step.action == "blocked"]
+    if blocked:
+        return "blocked", f"{', '.join(blocked)} is blocked"
+    try:
+        work = workspace.work(address)
+    except NotBuiltError:
+        if not moving:
+            raise
+        return "new", "it is not there yet"
+    if work.action == "unchanged" and moving:
+        action = "merge" if address.startswith("silver.") else "update"
+        return action, f"{', '.join(step.address for step in moving)} changes"
+    return work.action, work.why
+
+
+def _source_step(workspace: Workspace, address: str) -> Step:
+    name = address.removeprefix("bronze.")
+    receipts = workspace.receipts(address)
+    folder = workspace.project.folder
+    waiting = waiting_files(name, workspace.project.config.sources[name], folder, workspace.landed(receipts))
+    if not waiting:
+        return Step(address, "ingest", (), "unchanged", "no new files")
+    files = f"{len(waiting)} new file{'s' if len(waiting) > 1 else ''}"
+    return Step(address, "ingest", (), "append" if receipts.table is not None else "new", files)

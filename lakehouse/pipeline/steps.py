@@ -1,0 +1,117 @@
+"""One step each: land a source's batch, build a silver table, build a gold table."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lakehouse.bronze import land, records
+from lakehouse.errors import LakehouseError, StorageError
+from lakehouse.gold.building import build_gold
+from lakehouse.pipeline.report import Result
+from lakehouse.pipeline.workspace import Workspace
+from lakehouse.silver.planning import Work
+from lakehouse.sources import plan_batch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def do_step(spark: SparkSession, workspace: Workspace, address: str) -> Result:
+    """Do what one table has to do now, in a session of its own. Raises LakehouseError, and nothing else."""
+    layer = address.partition(".")[0]
+    started = time.monotonic()
+    session = spark.newSession()
+    try:
+        if layer == "bronze":
+            result = _ingest(session, workspace, address)
+        elif layer == "silver":
+            result = _silver(session, workspace, address)
+        else:
+            result = _gold(session, workspace, address)
+    except LakehouseError:
+        raise
+    except Exception as error:
+        raise _in_words(workspace, address, error) from error
+    return Result(**result.__dict__ | {"seconds": time.monotonic() - started})
+
+
+def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result:
+    name = address.removeprefix("bronze.")
+    source = workspace.project.config.sources[name]
+    receipts = workspace.receipts(address)
+    batch = plan_batch(name, source, workspace.project.folder, workspace.landed(receipts))
+    if batch is None:
+        note = "" if receipts.batches else f"no file matches {source.path}"
+        return Result(address, "ingest", "unchanged", note=note)
+    done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
+    return Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note)
+
+
+def _silver(session: SparkSession, workspace: Workspace, address: str) -> Result:
+    total = Result(address, "build", "unchanged")
+    while (work := workspace.silver(address)).action != "unchanged":
+        done = _judge_range(session, workspace, address, work)
+        total = Result(
+            address,
+            "build",
+            "done",
+            total.read + done.read,
+            total.landed + done.landed,
+            total.quarantined + done.quarantined,
+            total.superseded + done.superseded,
+            note="; ".join(filter(None, [total.note, done.note])),
+        )
+    return total
+
+
+def _judge_range(session: SparkSession, workspace: Workspace, address: str, work: Work) -> Result:
+    from lakehouse.silver.merging import ColumnsChanged, build_silver, rebuilt
+
+    project, (source,) = workspace.project, workspace.graph.inputs(address)
+    receipts = workspace.receipts(source)
+    assert receipts.table is not None
+    frame = records(session, project.path(source), version=receipts.table.version, after=work.after, upto=work.upto)
+    table = workspace.graph.table(address)
+    try:
+        rows_in = receipts.landed(work.after, work.upto)
+        counts = build_silver(session, table, work, frame, rows_in, project.path(address), project.state(address))
+    except ColumnsChanged:
+        return _judge_range(session, workspace, address, rebuilt(work))
+    notes = [work.why] * (work.action == "rebuild") + [f"{n:,} rows warn: {rule}" for rule, n in counts.warned.items()]
+    numbers = (counts.rows_in, counts.merged, counts.quarantined, counts.superseded)
+    return Result(address, "build", "done", *numbers, note="; ".join(notes))
+
+
+def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
+    work = workspace.gold(address)
+    if work.action == "unchanged":
+        return Result(address, "build", "unchanged")
+    project = workspace.project
+    inputs = [
+        session.read.format("delta").option("versionAsOf", version).load(str(project.path(name)))
+        for name, version in work.versions.items()
+    ]
+    done = build_gold(session, workspace.graph.table(address), work, inputs, project.path(address))
+    changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
+    said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"
+    notes = [work.why] * (work.action == "rebuild") + [said] * (work.action != "new")
+    notes += [f"{count:,} rows warn: {rule}" for rule, count in done.warned.items()]
+    written = done.inserted + done.updated + done.deleted
+    return Result(address, "build", "done", done.rows, written, note="; ".join(notes))
+
+
+def _in_words(workspace: Workspace, address: str, error: Exception) -> LakehouseError:
+    """What Spark or the system says, as one of our errors."""
+    text = str(error)
+    root = workspace.project.root
+    if "No space left on device" in text:
+        return StorageError(f"{address}: the disk of {root} is full", hint="Free space, then run again: nothing was lost.")
+    if "Permission denied" in text or isinstance(error, PermissionError):
+        return StorageError(f"{address}: {root} can't be written", hint="Make it writable, or name another root in conf/.")
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    if address.startswith("bronze."):
+        return LakehouseError(f"{address}: {first}", hint="Run it again with --debug to see where it happened.")
+    table = workspace.graph.table(address)
+    return LakehouseError(f"{address}: {first}", hint=f"Its function stands in {table.file}:{table.line}.")
+

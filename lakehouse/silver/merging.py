@@ -1,0 +1,202 @@
+"""Build a silver table: new rows of bronze are judged, deduplicated and merged by key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.delta import Commit, create, overwrite, set_properties, upsert
+from lakehouse.delta.commit import quoted, table_properties
+from lakehouse.errors import ConservationError
+from lakehouse.quality.gate import Tally, check_columns, judge_duplicates
+from lakehouse.quality.spark import failed_rules
+from lakehouse.silver.planning import Work
+from lakehouse.silver.rowwise import ORIGIN, with_origin
+from lakehouse.silver.state import Counts, record
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+BATCH, FILE, ROW = ORIGIN
+REASONS = "lakehouse_reasons"
+EXACT = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}
+"""How a row is written as JSON: nothing cut, so that equal text means equal content."""
+
+
+def build_silver(
+    session: SparkSession, table: Table, work: Work, bronze: DataFrame, rows_in: int, path: Path, memory: Path
+) -> Counts:
+    """Pass the records through the table's function and merge what it returns. ``bronze`` holds just new records.
+
+    Writes the quarantined rows and the receipt to ``memory`` first, then the table, each in one commit that is made
+    at most once. Raises GateError when an expectation with on_fail="fail" does not hold, and DefinitionError when
+    the function or the key does not fit; the table is as it was then.
+    """
+    given = _with_place(bronze)
+    returned = table(given)
+    columns = [column for column in returned.columns if column not in ORIGIN]
+    needed = [*table.key, *([table.sequence_by] if table.sequence_by else [])]
+    check_columns(table.address, needed, table.expect, columns)
+    rows = _judged(table, with_origin(table.address, given, returned))
+    if work.state is not None and work.action == "merge" and not _same_columns(session, path, rows, columns):
+        raise ColumnsChanged(table.address)
+    good = rows.where(f"size({REASONS}) = 0")
+    counts, doubled = _count(table, rows, work, rows_in)
+    winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
+    if work.action == "merge" and table.sequence_by:
+        counts = _less_outdated(counts, session, path, table, winners, columns)
+    if not counts.adds_up:
+        raise ConservationError(f"{table.address}: {counts} does not add up; nothing was written")
+    doubles = _check_unique(session, table, work, winners, path)
+    counts = replace(counts, warned=counts.warned | doubles)
+    record(session, memory, work.origin, counts, _rejects(rows, columns) if counts.quarantined else None)
+    Commit(work.origin, work.upto, f"batches {work.after + 1} to {work.upto}: {counts.merged} merged").apply(session)
+    fingerprint = work.origin.rpartition(":")[2]
+    _write(session, table, work, winners, path, counts, fingerprint)
+    return counts
+
+
+class ColumnsChanged(Exception):
+    """The function's result has other columns than the table: bronze has new ones. The table is rebuilt."""
+
+
+def rebuilt(work: Work) -> Work:
+    """The same work as a rebuild from the first batch on."""
+    parts = work.origin.split(":")
+    origin = ":".join([*parts[:-2], str(work.epoch + 1), parts[-1]])
+    why = "bronze has other columns"
+    return replace(work, action="rebuild", why=why, after=-1, epoch=work.epoch + 1, origin=origin)
+
+
+def _write(
+    session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path, counts: Counts, mark: str
+) -> None:
+    if work.action == "new":
+        create(winners, path, properties=table_properties(work.epoch, mark))
+    elif work.action == "rebuild":
+        assert work.state is not None
+        if work.state.epoch != work.epoch or work.state.fingerprint != mark:
+            # The new epoch begins before its first rows: whoever is killed between finds it empty, and rebuilds.
+            set_properties(session, path, table_properties(work.epoch, mark))
+        overwrite(winners, path)
+    else:
+        done = upsert(winners, path, table.key, newer=_newer(table, winners.columns))
+        written = done["inserted"] + done["updated"]
+        if written not in (counts.merged, 0):  # 0: a run that was killed had committed it
+            raise ConservationError(f"{table.address}: {counts.merged} rows were to be merged and {written} were")
+
+
+def _with_place(bronze: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    places = zip(("_batch", "_file", "_row"), ORIGIN, strict=True)
+    return bronze.select("*", *(F.col(column).alias(name) for column, name in places))
+
+
+def _judged(table: Table, rows: DataFrame) -> DataFrame:
+    """The rows with the reasons for which each is quarantined; none for a good one."""
+    from pyspark.sql import functions as F
+
+    null_keys = [F.when(F.col(quoted(name)).isNull(), F.lit(f"key {name} is null")) for name in table.key]
+    reasons = F.concat(F.array_compact(F.array(*null_keys)), failed_rules(table.expect, "quarantine"))
+    return rows.withColumn(REASONS, reasons)
+
+
+def _count(table: Table, rows: DataFrame, work: Work, rows_in: int) -> tuple[Counts, bool]:
+    """Law 1's counts, and whether a key is there twice. Raises GateError when a rule that must hold does not."""
+    from pyspark.sql import functions as F
+
+    tally = Tally.of(table.expect)
+    good = F.count_if(F.size(REASONS) == 0).alias("good")
+    by_key = rows.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), good, *tally.columns())
+    row = by_key.agg(
+        F.coalesce(F.sum("rows"), F.lit(0)).alias("rows"),
+        F.coalesce(F.sum("good"), F.lit(0)).alias("good"),
+        F.count_if(F.col("good") > 0).alias("keys"),
+        *tally.sums(),
+    ).collect()[0]
+    counts = Counts(
+        after=work.after,
+        upto=work.upto,
+        rows_in=rows_in,
+        rows_out=row["rows"],
+        merged=row["keys"],
+        quarantined=row["rows"] - row["good"],
+        superseded=row["good"] - row["keys"],
+        warned=tally.judge(table.address, row, rows, [*table.key, FILE, ROW]),
+    )
+    return counts, row["good"] > row["keys"]
+
+
+def _newest(table: Table, good: DataFrame, columns: list[str]) -> DataFrame:
+    """One row per key: the highest in ``sequence_by``, equal ones by content; without it, the last that landed."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    content = F.to_json(F.struct(*map(quoted, columns)), EXACT).desc()
+    order: list[Column]
+    if table.sequence_by:
+        order = [F.col(quoted(table.sequence_by)).desc_nulls_last(), content]
+    else:
+        order = [F.col(BATCH).desc(), F.col(FILE).desc(), F.col(ROW).desc(), content]
+    ranked = Window.partitionBy(*map(quoted, table.key)).orderBy(*order)
+    return good.withColumn("lakehouse_rank", F.row_number().over(ranked)).where("lakehouse_rank = 1")
+
+
+def _newer(table: Table, columns: list[str]) -> str:
+    """When the new row ``s`` replaces the old one ``t``; the same order as within a batch."""
+    if not table.sequence_by:
+        return ""
+    new, old = (f"{side}.{quoted(table.sequence_by)}" for side in "st")
+    options = ", ".join(f"'{name}', \"{value}\"" for name, value in EXACT.items())
+    rows = (", ".join(f"{side}.{quoted(column)} AS {quoted(column)}" for column in columns) for side in "st")
+    contents = (f"to_json(struct({row}), map({options}))" for row in rows)
+    return (
+        f"({old} IS NULL AND {new} IS NOT NULL) OR {new} > {old} OR ({new} <=> {old} AND {' >= '.join(contents)})"
+    )
+
+
+def _less_outdated(
+    counts: Counts, session: SparkSession, path: Path, table: Table, winners: DataFrame, columns: list[str]
+) -> Counts:
+    from pyspark.sql import functions as F
+
+    old = session.read.format("delta").load(str(path)).alias("t")
+    match = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in table.key)
+    newer = F.coalesce(F.expr(_newer(table, columns)), F.lit(False))
+    outdated = winners.alias("s").join(old, F.expr(match), "inner").where(~newer).count()
+    return replace(counts, merged=counts.merged - outdated, superseded=counts.superseded + outdated)
+
+
+def _check_unique(
+    session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path
+) -> dict[str, int]:
+    """What the table's ``unique`` rules that warn find; the key's own columns are unique by construction."""
+    warned: dict[str, int] = {}
+    for rule in (rule for rule in table.expect if not rule.on_rows and set(rule.columns) != set(table.key)):
+        rows = winners
+        if work.action == "merge":
+            old = session.read.format("delta").load(str(path))
+            rows = old.join(winners, list(table.key), "left_anti").select(*winners.columns).unionByName(winners)
+        warned |= judge_duplicates(table.address, rows, rule)
+    return warned
+
+
+def _rejects(rows: DataFrame, columns: list[str]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return rows.where(f"size({REASONS}) > 0").select(
+        F.col(BATCH).alias("_batch"),
+        F.col(FILE).alias("_file"),
+        F.col(ROW).alias("_row"),
+        F.col(REASONS).alias("_reasons"),
+        F.to_json(F.struct(*map(quoted, columns)), EXACT).alias("_record"),
+    )
+
+
+def _same_columns(session: SparkSession, path: Path, rows: DataFrame, columns: list[str]) -> bool:
+    old = {field.name: field.dataType for field in session.read.format("delta").load(str(path)).schema}
+    return old == {field.name: field.dataType for field in rows.schema if field.name in columns}
+

@@ -1,0 +1,72 @@
+"""What a silver table remembers beside its rows: how far each range of batches was judged, and what was quarantined.
+
+It is written before the table. Both carry the same range, so a run that finds it ahead of the table finishes that range.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.delta import Commit, append, create, read_state
+from lakehouse.delta.commit import table_properties
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+RECEIPTS = "SELECT _receipt FROM t WHERE _kind = 'receipt' AND _origin = '{origin}'"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Law 1 for one range of batches: rows out = merged + quarantined + superseded; rows in are counted too."""
+
+    after: int
+    upto: int
+    rows_in: int
+    rows_out: int
+    merged: int
+    quarantined: int
+    superseded: int
+    warned: dict[str, int]
+
+    @property
+    def adds_up(self) -> bool:
+        return self.rows_out == self.merged + self.quarantined + self.superseded
+
+
+def receipts(path: Path, origin: str) -> list[Counts]:
+    """What was recorded for a table under one origin (its input, epoch and definition), in order of the batches."""
+    state = read_state(path)
+    if state is None:
+        return []
+    found = state.rows(RECEIPTS.format(origin=origin.replace("'", "''")))
+    return sorted((Counts(**json.loads(row["_receipt"])) for row in found), key=lambda counts: counts.upto)
+
+
+def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejects: DataFrame | None) -> None:
+    """Append the receipt and the quarantined rows in one commit; a second time it changes nothing."""
+    from pyspark.sql import functions as F
+
+    Commit(origin, counts.upto, f"judged batches {counts.after + 1} to {counts.upto}").apply(session)
+    types = {
+        "_batch": "bigint",
+        "_file": "string",
+        "_row": "bigint",
+        "_reasons": "array<string>",
+        "_record": "string",
+    }
+    frame = session.range(1, numPartitions=1).select(
+        F.lit("receipt").alias("_kind"),
+        F.lit(json.dumps(counts.__dict__)).alias("_receipt"),
+        *(F.lit(None).cast(kind).alias(name) for name, kind in types.items()),
+    )
+    if rejects is not None:
+        frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)
+    frame = frame.withColumn("_origin", F.lit(origin))
+    if read_state(path) is None:
+        create(frame, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+    else:
+        append(frame, path)

@@ -1,0 +1,62 @@
+"""What a pass over a file's bytes finds, before Spark sees it.
+
+Spark's readers turn bad bytes and quotes into values in silence. So Spark is given just the files that this pass
+proves harmless; the others are split here, which gives each reject its exact bytes and place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from lakehouse.errors import ContractError
+from lakehouse.sources.batch import ENGINE_COLUMNS, Reject
+
+LARGEST_REJECT = 64 * 2**20
+"""Bytes of a file that is quarantined whole; a larger one is refused by name."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One file: how many records it has, which bytes are no record, and whether Spark's reader is safe for it."""
+
+    columns: tuple[str, ...]
+    """As the file names them."""
+    records: int
+    rejects: tuple[Reject, ...] = ()
+    rows: pa.Table | None = None
+    """The records, split here, for a file that Spark would misread: a column each (csv) or ``line``, and ``_row``."""
+
+
+def bronze_name(column: str) -> str:
+    """The name that bronze gives a column: Delta refuses some characters, which become one underscore.
+
+    >>> bronze_name("Dep. Delay (min)")
+    'Dep._Delay_min_'
+    """
+    return re.sub(r"[ ,;{}()\n\r\t=`]+", "_", column)
+
+
+def unusable(columns: list[str]) -> str:
+    """Why a file with these columns can't land, or nothing."""
+    names = [bronze_name(column) for column in columns]
+    folded = [name.casefold() for name in names]
+    if any(not name for name in names):
+        return f"column {names.index('') + 1} has no name"
+    doubled = next((columns[i] for i, name in enumerate(folded) if folded.index(name) < i), None)
+    if doubled is not None:
+        return f"the column {doubled!r} is there twice (names differ by more than case and punctuation)"
+    ours = sorted(set(folded) & ENGINE_COLUMNS)
+    return f"the column {ours[0]!r} has a name that bronze keeps for itself" if ours else ""
+
+
+def whole_file(path: Path, name: str, reason: str) -> Inspection:
+    """The file as one reject. Raises ContractError for one that is too large to keep so."""
+    if path.stat().st_size > LARGEST_REJECT:
+        raise ContractError(
+            f"{name}: {reason}", hint="It is too large to be kept in quarantine whole: mend it, or move it away."
+        )
+    return Inspection((), 0, (Reject(name, 0, 0, path.read_bytes(), reason),))

@@ -1,0 +1,57 @@
+"""Open the Spark session of a project: once a process, from the same properties file that ``spark-submit`` is given."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.config import Project
+from lakehouse.errors import SetupError
+from lakehouse.spark.jars import fetch_jars
+from lakehouse.spark.properties import environment, properties, properties_file
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def open_session(project: Project, *, more: dict[str, str] | None = None) -> SparkSession:
+    """The session of this process, opened if there is none. ``more`` adds to the project's properties.
+
+    Under ``spark-submit`` the JVM runs already: it must have been given the properties file of the environment, as
+    ``lakehouse submit`` does. Raises SetupError where Java, the jars or Delta are missing.
+    """
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    submitted = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
+    if not submitted:
+        fetch_jars()
+        os.environ.update(environment())
+        arguments = ["--properties-file", str(_with(project, more) if more else properties_file(project))]
+        os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join([*map(_quoted, arguments), "pyspark-shell"])
+    # pyspark logs each error that it raises, Java's stack included; ours says it once, in words.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    spark = SparkSession.builder.getOrCreate()
+    if "DeltaCatalog" not in (spark.conf.get("spark.sql.catalog.spark_catalog", "") or ""):
+        raise SetupError(
+            "This Spark was started without Delta's settings",
+            hint="Start it with 'lakehouse submit SCRIPT', or pass spark-submit --properties-file "
+            f"{properties_file(project)}",
+        )
+    return spark
+
+
+def _with(project: Project, more: dict[str, str]) -> Path:
+    merged = properties(project)
+    for key, value in more.items():
+        merged[key] = f"{merged[key]} {value}" if key.endswith("JavaOptions") and key in merged else value
+    file = project.folder / ".cache" / f"spark-{project.env}-{os.getpid()}.properties"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{key} {value}\n" for key, value in sorted(merged.items())))
+    return file
+
+
+def _quoted(argument: str) -> str:
+    return '"' + argument.replace('"', '\\"') + '"'

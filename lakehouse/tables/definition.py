@@ -1,0 +1,113 @@
+"""What a table is: a frozen value that knows its inputs, key and rules, and can still be called with frames."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lakehouse.errors import DefinitionError
+from lakehouse.quality import Expectation
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Layer = Literal["bronze", "silver", "gold"]
+LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declared silver or gold table. Nothing is read or written by declaring it.
+
+    Calling it calls the function that it was made of, so a test of a table is a function call:
+    ``silver.flights(bronze_rows)`` returns the frame that the function returns.
+    """
+
+    layer: Layer
+    name: str
+    """The function's name; with the layer it is the address, such as ``silver.flights``."""
+    function: Callable[..., DataFrame]
+    inputs: tuple[str, ...]
+    """Addresses of the tables that the function receives, in the order of its parameters."""
+    key: tuple[str, ...]
+    expect: tuple[Expectation, ...] = ()
+    sequence_by: str | None = None
+    """Silver: the column that orders two rows of one key. None: the order in which they landed."""
+    at: str | None = None
+    """Gold: the column that holds a row's event time (when its values were known), in UTC."""
+    tags: tuple[str, ...] = ()
+    doc: str = ""
+    module: str = ""
+    file: Path = field(default=Path(), compare=False)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def address(self) -> str:
+        return f"{self.layer}.{self.name}"
+
+    def __call__(self, *frames: DataFrame, **named: DataFrame) -> DataFrame:
+        return self.function(*frames, **named)
+
+
+def declare(
+    layer: Layer,
+    function: Callable[..., Any],
+    *,
+    key: Sequence[str],
+    expect: Sequence[Expectation] = (),
+    sequence_by: str | None = None,
+    at: str | None = None,
+    tags: Sequence[str] = (),
+) -> Table:
+    """Make a :class:`Table` of a function; each parameter's name is the address of a table it receives.
+
+    Raises DefinitionError for a name or a parameter that is no address, and for a key that is empty or doubled.
+    """
+    name = getattr(function, "__name__", "")
+    if not _NAME.fullmatch(name):
+        raise DefinitionError(
+            f"{layer}.table: '{name or function}' can't name a table",
+            hint="Decorate a function whose name is lower-case letters, digits and _, such as 'flights'.",
+        )
+    where = f"{layer}.{name}"
+    keys = (key,) if isinstance(key, str) else tuple(key)
+    if not keys or len(set(keys)) != len(keys):
+        raise DefinitionError(f"{where}: key={list(keys)!r} must name one or more different columns")
+    if isinstance(expect, Expectation) or isinstance(tags, str):
+        word = "expect" if isinstance(expect, Expectation) else "tags"
+        raise DefinitionError(f"{where}: {word}= takes a list", hint=f"Write {word}=[…].")
+    innermost = inspect.unwrap(function)
+    while isinstance(innermost, partial):
+        innermost = innermost.func
+    code = innermost.__code__
+    return Table(
+        layer=layer,
+        name=name,
+        function=function,
+        inputs=tuple(_address(where, name) for name in inspect.signature(function).parameters),
+        key=keys,
+        expect=tuple(expect),
+        sequence_by=sequence_by,
+        at=at,
+        tags=tuple(tags),
+        doc=inspect.getdoc(function) or "",
+        module=function.__module__,
+        file=Path(code.co_filename),
+        line=code.co_firstlineno,
+    )
+
+
+def _address(where: str, parameter: str) -> str:
+    layer, _, name = parameter.partition("_")
+    if layer not in LAYERS or not name:
+        raise DefinitionError(
+            f"{where}: its parameter '{parameter}' is not the address of a table",
+            hint="Name it after the table that it receives: 'bronze_flights' is bronze.flights.",
+        )
+    return f"{layer}.{name}"

@@ -1,0 +1,168 @@
+"""Who reads whom: the tables and sources of a project as a graph, and every mistake that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+
+from lakehouse.errors import DefinitionError, UsageError, did_you_mean
+from lakehouse.quality import Expectation
+from lakehouse.tables.definition import LAYERS, Table
+from lakehouse.tables.discovery import place
+from lakehouse.tables.selection import select
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Addresses and what each reads. A source ``flights`` is the address ``bronze.flights``, which reads nothing.
+
+    Build it with :meth:`of`, which refuses tables with mistakes.
+    """
+
+    tables: tuple[Table, ...]
+    sources: tuple[str, ...]
+    """The names of the sources, without a layer."""
+
+    @classmethod
+    def of(cls, tables: Iterable[Table], sources: Iterable[str]) -> Graph:
+        """Raises DefinitionError that lists all problems, one a line."""
+        graph = cls(tuple(tables), tuple(sources))
+        found = problems(graph.tables, graph.sources)
+        if found:
+            count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
+            raise DefinitionError("\n".join([f"The tables have {count}:", *(f"  {line}" for line in found)]))
+        return graph
+
+    def table(self, address: str) -> Table:
+        """The declaration of a silver or gold table. Raises UsageError with the nearest name."""
+        if address not in self._tables:
+            raise UsageError(f"there is no table '{address}'", hint=did_you_mean(address, self._tables))
+        return self._tables[address]
+
+    def order(self) -> tuple[str, ...]:
+        """Every address after all that it reads: bronze first, then by layer and name among those that could be next."""
+        return self._order
+
+    def inputs(self, address: str) -> tuple[str, ...]:
+        """What a table reads directly, in the order of its parameters; nothing for bronze."""
+        return self._inputs[self._known(address)]
+
+    def readers(self, address: str) -> tuple[str, ...]:
+        """The tables that read this one directly, in order."""
+        return self._readers[self._known(address)]
+
+    def upstream(self, address: str) -> tuple[str, ...]:
+        """All that a table reads, directly or not, in order; without itself."""
+        return self._without(address, select(self, [f"+{self._known(address)}"]))
+
+    def downstream(self, address: str) -> tuple[str, ...]:
+        """All that read a table, directly or not, in order; without itself."""
+        return self._without(address, select(self, [f"{self._known(address)}+"]))
+
+    def select(self, expressions: Iterable[str] = ()) -> tuple[str, ...]:
+        """The addresses that ``--select`` names, in order; all for none. See :mod:`lakehouse.tables.selection`."""
+        return select(self, expressions)
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        return {table.address: table for table in self.tables}
+
+    @cached_property
+    def _inputs(self) -> dict[str, tuple[str, ...]]:
+        bronze: dict[str, tuple[str, ...]] = {f"bronze.{source}": () for source in self.sources}
+        return bronze | {table.address: table.inputs for table in self.tables}
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        sorter = TopologicalSorter(self._inputs)
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            raise DefinitionError(f"tables read each other in a circle: {_circle(error.args[1])}") from None
+        order: list[str] = []
+        while sorter.is_active():
+            ready = sorted(sorter.get_ready(), key=_rank)
+            order += ready
+            sorter.done(*ready)
+        return tuple(order)
+
+    @cached_property
+    def _readers(self) -> dict[str, tuple[str, ...]]:
+        return {read: tuple(other for other in self._order if read in self._inputs[other]) for read in self._order}
+
+    def _known(self, address: str) -> str:
+        if address not in self._inputs:
+            raise UsageError(f"there is no table '{address}'", hint=did_you_mean(address, self._inputs))
+        return address
+
+    def _without(self, address: str, selected: Sequence[str]) -> tuple[str, ...]:
+        return tuple(other for other in selected if other != address)
+
+
+def problems(tables: Iterable[Table], sources: Iterable[str]) -> list[str]:
+    """Every mistake that can be seen without running, each on one line with its file and line; none: an empty list."""
+    tables = sorted(tables, key=lambda table: _rank(table.address))
+    known = {f"bronze.{source}" for source in sources} | {table.address for table in tables}
+    found: list[str] = []
+    first: dict[str, Table] = {}
+    for table in tables:
+        if table.address in first:
+            found.append(f"{table.address} is declared twice: {place(first[table.address])} and {place(table)}")
+        first.setdefault(table.address, table)
+        for mistake in (*_reading(table, known), *_rules(table)):
+            found.append(f"{place(table)}: {table.address} {mistake}")
+    try:
+        TopologicalSorter(
+            {table.address: [read for read in table.inputs if read in known] for table in tables}
+        ).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        found.append(f"{place(first[circle[0]])}: tables read each other in a circle: {_circle(circle)}")
+    return found
+
+
+def _reading(table: Table, known: set[str]) -> Iterator[str]:
+    for read in table.inputs:
+        layer = read.split(".")[0]
+        parameter = read.replace(".", "_", 1)
+        if table.layer == "gold" and layer == "bronze":
+            yield f"reads {read}: a gold table reads silver and gold only. Declare a silver table over {read} first."
+        elif table.layer == "silver" and layer != "bronze":
+            yield f"reads {read}: a silver table reads one bronze table. What needs {layer} rows belongs in gold."
+        elif read not in known:
+            near = did_you_mean(read, (other for other in known if other.split(".")[0] == layer))
+            yield f"reads {read} (its parameter '{parameter}'), which is not there. {near}"
+    if not table.inputs:
+        yield "reads nothing: name its parameter after the table that it receives, such as 'bronze_flights'."
+    elif table.layer == "silver" and len(table.inputs) > 1:
+        yield f"reads {len(table.inputs)} tables ({', '.join(table.inputs)}): a silver table has one input. Join in gold."
+
+
+def _rules(table: Table) -> Iterator[str]:
+    named = {"key": table.key, "sequence_by": (table.sequence_by,), "at": (table.at,)}
+    for setting, columns in named.items():
+        for column in columns:
+            if column is not None and (not isinstance(column, str) or not column.strip()):
+                yield f"has {setting}={column!r}: the name of a column is needed."
+    if table.sequence_by is not None and table.sequence_by in table.key:
+        yield f"has sequence_by='{table.sequence_by}' in its key: rows of one key would never differ in it."
+    seen: set[str] = set()
+    for rule in table.expect:
+        if not isinstance(rule, Expectation):
+            yield f"has {rule!r} in expect: an expectation is needed, such as not_null('origin')."
+            continue
+        if rule.name in seen:
+            yield f"has the expectation {rule.name} twice."
+        seen.add(rule.name)
+
+
+def _circle(addresses: Sequence[str]) -> str:
+    # graphlib gives the circle from read to reader; people follow it from reader to read.
+    return " reads ".join(reversed(addresses))
+
+
+def _rank(address: str) -> tuple[int, str]:
+    layer, _, name = address.partition(".")
+    return (LAYERS.index(layer) if layer in LAYERS else len(LAYERS), name)

@@ -1,0 +1,84 @@
+"""One registry, from the project's root and from its Feast repository, with Feast's own command line too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from feast import FeatureStore
+from sqlalchemy import create_engine, text
+
+from lakehouse.config import Project
+from lakehouse.errors import ConfigError
+from lakehouse.features.repository import apply
+from tests.features.conftest import make_project
+
+ENGINE = Path(__file__).parents[2]
+
+
+def feast(folder: Path, *words: str) -> str:
+    """What the real command prints; the engine and the project are importable, as an editable install makes them."""
+    paths = [str(ENGINE), os.environ.get("PYTHONPATH", "")]
+    known = "from lakehouse.features import registry; registry.register(); from feast.cli.cli import cli; cli()"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", known, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def applied(project: Project) -> Project:
+    apply(project)
+    return project
+
+
+def test_the_same_registry_from_both_folders(applied: Project) -> None:
+    listed = feast(applied.folder, "-c", "features", "feature-views", "list")
+    assert "carrier_delay" in listed and "route_load" in listed
+    assert feast(applied.features, "feature-views", "list") == listed
+    assert [path.name for path in applied.folder.rglob("registry.db")] == ["registry.db"]
+
+
+def test_the_same_registry_from_python(applied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set()
+    for folder, repository in ((applied.folder, "features"), (applied.features, ".")):
+        monkeypatch.chdir(folder)
+        names.add(tuple(view.name for view in FeatureStore(repo_path=repository).list_feature_views()))
+    assert names == {("carrier_delay", "route_load")}
+
+
+def test_feasts_own_apply_and_ours_agree(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "other")
+    (project.folder / "features" / "sitecustomize.py").unlink(missing_ok=True)
+    words = ["-c", "features", "apply"]
+    paths = os.pathsep.join([str(ENGINE), str(project.folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", paths)
+        assert "Created feature view carrier_delay" in feast(project.folder, *words)
+        assert "No changes" in feast(project.features, "apply")
+    first = apply(project)
+    assert (first.status, first.views) == ("done", ("carrier_delay", "route_load"))
+    assert "No changes" in first.output
+    assert apply(project).status == "unchanged"
+    (project.folder / "data" / "registry.db").unlink()
+    assert apply(project).status == "done"
+
+
+def test_the_variable_wins_and_no_project_is_an_error(
+    tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no project"):
+        create_engine("sqlite+project:///data/r.db").connect()
+    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(project.folder))
+    with create_engine("sqlite+project:///deep/er/r.db").connect() as connection:
+        assert connection.execute(text("select 1")).scalar() == 1
+    assert (project.folder / "deep" / "er" / "r.db").is_file()

@@ -1,0 +1,113 @@
+"""SQL over the tables: what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import LakehouseError, NotBuiltError, UsageError
+from lakehouse.local import Lake
+
+
+def test_tables_are_joined_across_layers(lake: Lake) -> None:
+    answer = lake.sql("SELECT delay, n FROM bronze.delays AS b JOIN gold.carriers g USING (carrier)")
+    assert answer.fetchall() == [("12", 1)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select carrier from gold.carriers",
+        "from GOLD.Carriers select carrier",
+        'select g.carrier from "gold"."carriers" as g',
+        "with gold as (select 1) select carrier from gold.carriers",
+        "select carrier from gold.carriers where n in (select min(n) from gold.carriers);",
+    ],
+)
+def test_ways_to_name_a_table(lake: Lake, query: str) -> None:
+    assert lake.sql(query).fetchall() == [("AA",)]
+
+
+def test_bronze_shows_records_only(lake: Lake) -> None:
+    answer = lake.sql("SELECT * FROM bronze.delays")
+    assert answer.columns == ["carrier", "delay", "_file", "_row", "_batch", "_ingested_at"]
+    assert len(answer.fetchall()) == 2
+
+
+def test_times_are_utc_whatever_the_machine_thinks(
+    lake: Lake, landed: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    answer = lake.sql("SELECT seen, seen::VARCHAR, hour(seen) FROM gold.carriers").fetchall()
+    assert answer == [(landed, "2026-01-02 03:04:05.6007+00", 3)]
+
+
+def test_a_table_is_a_relation(lake: Lake, landed: datetime) -> None:
+    assert lake.table("gold.carriers").filter("n = 1").fetchall() == [("AA", 1, landed)]
+
+
+@pytest.mark.parametrize("query", ["describe gold.carriers", "summarize gold.carriers", "explain from gold.carriers"])
+def test_statements_about_tables(lake: Lake, query: str) -> None:
+    assert lake.sql(query).fetchall()
+
+
+def test_only_tables_that_are_named_are_opened(project: Path, lake: Lake) -> None:
+    (project / "lake" / "bronze" / "delays" / "_delta_log" / f"{0:020}.json").write_text("torn")
+    assert lake.sql("SELECT n FROM gold.carriers").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT 1; SELECT 2", "one SQL statement is needed, not 2"),
+        ("", "one SQL statement is needed, not 0"),
+        ("DROP VIEW gold.carriers", "not DROP"),
+        ("CREATE TABLE x AS SELECT 1", "not CREATE"),
+        ("INSERT INTO gold.carriers VALUES (1)", "not INSERT"),
+        ("COPY (SELECT 1) TO 'x.csv'", "not COPY"),
+        ("ATTACH 'x.db'", "not ATTACH"),
+        ("INSTALL delta", "not LOAD"),
+        ("SET lock_configuration = false", "not SET"),
+        ("PRAGMA database_list", "not PRAGMA"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "disabled by configuration"),
+        ("SELECT * FROM read_text('/etc/passwd')", "disabled by configuration"),
+        ("SELECT * FROM glob('/*')", "disabled by configuration"),
+        ("SELECT * FROM '/etc/passwd'", "there is no table '/etc/passwd'"),
+        ("SELECT * FROM 'https://example.com/x.csv'", "there is no table"),
+        ("SELECT * FROM lake", "there is no table 'lake'"),
+        ("SELEC 1", "syntax error"),
+        ("SELECT nn FROM gold.carriers", '"n"'),
+    ],
+)
+def test_refused(lake: Lake, query: str, said: str) -> None:
+    with pytest.raises(LakehouseError) as caught:
+        lake.sql(query).fetchall()
+    assert said in caught.value.message
+
+
+def test_explain_of_something_that_writes_writes_nothing(project: Path, lake: Lake) -> None:
+    with pytest.raises(LakehouseError):
+        lake.sql(f"EXPLAIN ANALYZE COPY (SELECT 1) TO '{project}/x.csv'").fetchall()
+    assert not (project / "x.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT * FROM carriers", "Did you mean gold.carriers?"),
+        ("SELECT * FROM gold.cariers", "Did you mean 'gold.carriers'?"),
+        ("SELECT * FROM golden.carriers", "Did you mean 'gold.carriers'?"),
+    ],
+)
+def test_an_unknown_table_offers_the_nearest(lake: Lake, query: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="there is no table") as caught:
+        lake.sql(query)
+    assert caught.value.hint == hint
+
+
+def test_a_table_that_is_not_built_names_the_command(lake: Lake) -> None:
+    with pytest.raises(NotBuiltError, match="not built") as caught:
+        lake.sql("SELECT * FROM bronze.planes")
+    assert "lakehouse ingest" in caught.value.hint
