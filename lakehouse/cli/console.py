@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
@@ -77,6 +79,11 @@ class ConsoleOutput:
     def stopped(self) -> None:
         console_on(sys.stderr).print("Interrupted.")
 
+    def nobody_reads(self) -> None:
+        # Python flushes stdout once more when it ends, and would complain.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     def _grid(self, grid: Grid) -> None:
         cells = [[shown(value) for value in row] for row in grid.rows]
         widths = [
@@ -93,7 +100,7 @@ class ConsoleOutput:
                 Text(name),
                 justify="right" if number else "left",
                 overflow="ellipsis" if grid.fit else "fold",
-                no_wrap=grid.fit,
+                no_wrap=grid.fit or place < count - 1,  # what is long, a note or a reason, stands last
                 max_width=WIDEST_CELL if grid.fit else None,
             )
         for row in cells:

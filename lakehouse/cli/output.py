@@ -8,6 +8,7 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -66,6 +67,9 @@ class Output(Protocol):
     def stopped(self) -> None:
         """Say that the command was interrupted."""
 
+    def nobody_reads(self) -> None:
+        """Stop writing: whoever read stdout has closed it."""
+
 
 def open_output(*, as_json: bool) -> Output:
     """The output for people, or the one for programs."""
@@ -103,7 +107,8 @@ class JsonOutput:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         sys.stdout = self._python_stdout
         if self._saved is not None:
-            self._stdout.close()
+            with suppress(BrokenPipeError):
+                self._stdout.close()
             os.dup2(self._saved, 1)
             os.close(self._saved)
 
@@ -120,6 +125,9 @@ class JsonOutput:
     def stopped(self) -> None:
         if not self._done:
             self._write({"error": {"type": "Interrupted", "message": "interrupted", "hint": "", "exit_code": 130}})
+
+    def nobody_reads(self) -> None:
+        self._done = True
 
     def _write(self, data: Mapping[str, Any]) -> None:
         if self._done:

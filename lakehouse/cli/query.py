@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import duckdb
 
 SHOWN = 50
-BATCH = 10_000
 
 
 def query(
@@ -71,14 +70,7 @@ def _rows(relation: duckdb.DuckDBPyRelation, limit: int | None) -> Iterator[tupl
     from lakehouse.local.query import sql_error
 
     try:
-        left = limit
-        while left is None or left > 0:
-            size = BATCH if left is None else min(left, BATCH)
-            batch: list[tuple[Any, ...]] = relation.fetchmany(size)
-            if not batch:
-                return
-            yield from batch
-            left = None if left is None else left - len(batch)
+        yield from (relation if limit is None else relation.limit(limit)).iter_rows()
     except duckdb.Error as error:
         raise sql_error(error) from error
 

@@ -103,7 +103,7 @@ def _run(output: Output, verb: Callable[..., Report], steps: tuple[str, ...], en
     project = load_project(env=env)
     report, _ = run_shown(output, project, verb, steps, **settings)
     output.show(report_page(report, steps, env))
-    if report.exit_code and log_file(project).is_file():
+    if report.exit_code and project.config.spark.profile == "local" and log_file(project).is_file():
         output.say(Line(f"Spark's own words are in {log_file(project)}", "quiet"))
     raise typer.Exit(report.exit_code)
 
@@ -128,12 +128,12 @@ def log_file(project: Project) -> Path:
 
 @contextmanager
 def spark_log(project: Project) -> Iterator[None]:
-    """Send what is written to descriptor 2 meanwhile to a log file, a JVM's for as long as it lives.
+    """In the local profile, send what is written to descriptor 2 meanwhile to a log file; a JVM's as long as it lives.
 
     Spark's own words would tear the live table, and no setting silences those of its start.
     """
     try:
-        own = sys.stderr.fileno() == 2 and not os.environ.get("LAKEHOUSE_SPARK_LOG") == "stderr"
+        own = sys.stderr.fileno() == 2 and project.config.spark.profile == "local"
     except (OSError, ValueError, AttributeError):
         own = False
     if not own:

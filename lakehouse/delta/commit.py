@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 TOLERANCE = 1e-9
-"""Two doubles that differ by no more than this, relative to the larger, are equal: a rebuild may add in another order."""
+"""Doubles that differ by no more, relative to the larger, are equal: a rebuild may add in another order."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class Commit:
         session.conf.set("spark.databricks.delta.commitInfo.userMetadata", f"{MARK} {self.note}")
 
 
-def create(
-    frame: DataFrame, path: Path, *, properties: dict[str, str], partition_by: Sequence[str] = ()
-) -> None:
+def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partition_by: Sequence[str] = ()) -> None:
     """Make the table with its first rows, in one commit. Raises an error of Delta where there is one already."""
     writer = settled(frame).writeTo(named(path)).using("delta")
     for key, value in properties.items():

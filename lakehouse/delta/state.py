@@ -79,7 +79,7 @@ def read_state(path: Path) -> TableState | None:
             hint="Restore the folder _delta_log from a backup, or move the table away; bronze rebuilds the rest.",
         ) from error
     columns = {field.name: str(field.type) for field in table.schema().fields}
-    return TableState(metadata.id, table.version(), dict(metadata.configuration), columns, table)
+    return TableState(str(metadata.id), table.version(), dict(metadata.configuration), columns, table)
 
 
 def _as_pyarrow(batch: Any) -> Any:

@@ -48,7 +48,9 @@ def entity_rows(given: Any, config: RepoConfig) -> EntityRows:
         table = pa.table(given)
     else:
         kind = type(given).__name__
-        raise DefinitionError(f"entity rows can't be of type {kind}", hint="Give a pandas frame, an Arrow table or SQL.")
+        raise DefinitionError(
+            f"entity rows can't be of type {kind}", hint="Give a pandas frame, an Arrow table or SQL."
+        )
     return EntityRows(table, _time_column(table))
 
 

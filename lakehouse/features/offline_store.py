@@ -66,9 +66,7 @@ class DeltaRetrievalJob(RetrievalJob):
     def _to_df_internal(self, timeout: int | None = None) -> Any:
         return self._evaluate().to_pandas()
 
-    def persist(
-        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
-    ) -> None:
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         raise UsageError(
             "saved datasets are not supported by DeltaOfflineStore yet",
             hint="Write the rows yourself: deltalake.write_deltalake(PATH, job.to_arrow())",

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -75,11 +75,16 @@ class Mark:
 
 
 def publish(
-    project: Project, views: Sequence[str] = (), *, now: datetime, listen: Listen | None = None
+    project: Project,
+    views: Sequence[str] = (),
+    *,
+    now: datetime,
+    tables: Collection[str] | None = None,
+    listen: Listen | None = None,
 ) -> list[Published]:
     """Publish the views (all that are online, without names) whose table or definition changed since the last time.
 
-    Each key gets its newest row with an event time up to ``now`` (UTC where naive); keys that left the table leave
+    ``tables`` limits that to the views of these tables. Each key gets its newest row with an event time up to ``now`` (UTC where naive); keys that left the table leave
     the store. A view whose next row becomes due is published again too. The views must have been applied.
     Raises UsageError for an unknown view, NotBuiltError for a table that is not there.
     """
@@ -87,15 +92,17 @@ def publish(
     settings = read_settings(project)
     if settings.online_file is None:
         kind = settings.raw.get("online_store")
-        raise ConfigError(f"{settings.file}: publishing to {kind} is not supported", hint="Use online_store: type: sqlite")
+        raise ConfigError(
+            f"{settings.file}: publishing to {kind} is not supported", hint="Use online_store: type: sqlite"
+        )
     code = code_fingerprint(project)
     with _marks(settings.online_file) as database:
-        known = _all_unchanged(settings, code, views, now, database)
+        known = _all_unchanged(settings, code, views, now, database, tables)
     if known is None:
         with quiet():
             store = open_store(project)
-            known = list(_publish(store, settings, settings.online_file, views, now, listen))
-        if not views:
+            known = list(_publish(store, settings, settings.online_file, views, now, listen, tables))
+        if not views and tables is None:
             with _marks(settings.online_file) as database, database:
                 row = (settings.project, code, json.dumps([one.view for one in known]))
                 database.execute("INSERT OR REPLACE INTO lakehouse_complete VALUES (?, ?, ?)", row)
@@ -106,7 +113,12 @@ def publish(
 
 
 def _all_unchanged(
-    settings: Settings, code: str, views: Sequence[str], now: datetime, database: sqlite3.Connection
+    settings: Settings,
+    code: str,
+    views: Sequence[str],
+    now: datetime,
+    database: sqlite3.Connection,
+    tables: Collection[str] | None,
 ) -> list[Published] | None:
     """The answer without Feast: None unless code and settings are as they were, and each view's mark holds."""
     from lakehouse.features.reading import open_table
@@ -120,6 +132,8 @@ def _all_unchanged(
     for view in views or every:
         started = time.monotonic()
         mark = _mark(database, settings.project, view)
+        if mark is not None and tables is not None and mark.table not in tables:
+            continue
         try:
             opened = open_table(mark.location, mark.table, mark.pinned) if mark else None
         except LakehouseError:
@@ -138,7 +152,10 @@ def _publish(
     names: Sequence[str],
     now: datetime,
     listen: Listen | None,
+    tables: Collection[str] | None,
 ) -> Iterator[Published]:
+    from lakehouse.features.retrieval import delta_source
+
     every = {view.name: view for view in store.list_feature_views() if view.online}
     if not every:
         raise UsageError("no feature views are applied", hint=f"Run: feast -c {settings.file.parent.name} apply")
@@ -147,6 +164,8 @@ def _publish(
             raise UsageError(f"no online feature view '{name}'", hint=did_you_mean(name, every))
     file.parent.mkdir(parents=True, exist_ok=True)
     for view in [every[name] for name in names] or sorted(every.values(), key=lambda view: view.name):
+        if tables is not None and delta_source(view.batch_source, view.name).label not in tables:
+            continue
         if listen is not None:
             listen(view.name, None)
         one = _publish_view(store, view, file, now)
@@ -165,10 +184,10 @@ def _publish_view(store: FeatureStore, view: FeatureView, file: Path, now: datet
     definition, table = _definition(view), online_table(store, view)
     with _marks(file) as database:
         mark = _mark(database, store.project, view.name)
-        if mark is not None and mark.definition == definition and mark.location == source.location(store.config):
-            if mark.holds(opened, now, database):
-                seconds = time.monotonic() - started
-                return Published(view.name, source.label, opened.version, mark.rows, seconds, "unchanged")
+        same = mark is not None and (mark.definition, mark.location) == (definition, source.location(store.config))
+        if mark is not None and same and mark.holds(opened, now, database):
+            seconds = time.monotonic() - started
+            return Published(view.name, source.label, opened.version, mark.rows, seconds, "unchanged")
         exists = _count(database, table) is not None
     if not exists:
         store.provider.update_infra(store.project, [], [view], [], [], partial=True)

@@ -165,7 +165,9 @@ def _definitions(folder: Path) -> RepoContents:
     except LakehouseError:
         raise
     except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))]
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))
+        ]
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(folder)
         raise DefinitionError(f"{where}: {type(error).__name__}: {_first_line(error)}") from error
     finally:
@@ -175,7 +177,7 @@ def _definitions(folder: Path) -> RepoContents:
 
 
 def _forget(folder: Path, names: set[str] | None = None) -> None:
-    """Drop modules that come from the folder, or would hide one of its files: another project has a definitions.py too."""
+    """Drop modules of the folder, and those that would hide its files: another project has a definitions.py too."""
     files = {path.stem for path in folder.glob("*.py")}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

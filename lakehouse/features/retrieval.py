@@ -156,7 +156,7 @@ def range_rows(wanted: Sequence[Wanted], start: datetime, end: datetime) -> Enti
     for one in wanted:
         if set(one.keys) != set(keys):
             raise UsageError(
-                f"'{wanted[0].name}' and '{one.name}' have different join keys, so a range of time can't be asked of both",
+                f"'{wanted[0].name}' and '{one.name}' have different join keys: no one range of time fits both",
                 hint="Give entity rows, or ask one view at a time.",
             )
     parts = []

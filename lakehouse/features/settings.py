@@ -15,11 +15,12 @@ from lakehouse.config import Project
 from lakehouse.errors import ConfigError, did_you_mean
 
 REGISTRY_SCHEME = "sqlite+project:///"
-SETTINGS = (
-    "project project_description provider registry online_store offline_store batch_engine auth feature_server flags "
-    "entity_key_serialization_version coerce_tz_aware materialization openlineage mlflow embedding_model "
-    "data_quality_monitoring"
-).split()
+SETTINGS = """
+    project project_description provider registry online_store offline_store batch_engine auth feature_server flags
+    entity_key_serialization_version coerce_tz_aware materialization openlineage mlflow embedding_model
+    data_quality_monitoring
+""".split()  # noqa: SIM905
+"""The keys that Feast knows."""
 
 
 @dataclass(frozen=True)

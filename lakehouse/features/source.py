@@ -144,6 +144,10 @@ class DeltaSource(DataSource):
             **options,
         )
 
+    def _set_timestamps_in_proto(self, data_source_proto: DataSourceProto) -> None:
+        # Feast's clock in a source would make its views look changed at each apply, and give them another version.
+        data_source_proto.meta.SetInParent()
+
     def _to_proto_impl(self) -> DataSourceProto:
         options = json.dumps(self._options(), sort_keys=True).encode()
         return DataSourceProto(

@@ -110,9 +110,7 @@ def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[Dat
     return Built(rows=row["rows"], warned=warned, **done)
 
 
-def _write(
-    session: SparkSession, table: Table, work: Work, result: DataFrame, path: Path, rows: int
-) -> dict[str, int]:
+def _write(session: SparkSession, table: Table, work: Work, result: DataFrame, path: Path, rows: int) -> dict[str, int]:
     if work.state is None:
         create(result, path, properties=table_properties(work.epoch, work.fingerprint))
         return {"inserted": rows, "updated": 0, "deleted": 0}

@@ -49,7 +49,7 @@ class Lake:
         ]
 
     def tables(self) -> list[Snapshot]:
-        """Every built table at its newest version: its rows, version, columns and last change, without its rows read."""
+        """Every built table at its newest version: how many rows, which columns, when it changed; no row is read."""
         return [self.snapshot(address) for address in self.addresses()]
 
     def snapshot(self, address: str, version: int | None = None) -> Snapshot:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import LakehouseError, NotBuiltError, UsageError, did_you_mean
+from lakehouse.errors import LakehouseError, NotBuiltError, StorageError, UsageError, did_you_mean
 from lakehouse.local.snapshot import Snapshot
 from lakehouse.tables.definition import LAYERS
 
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from lakehouse.local.lake import Lake
 
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
+_LOCKED = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+}
+_TYPES = {
+    **{"string": "VARCHAR", "binary": "BLOB", "boolean": "BOOLEAN", "date": "DATE"},
+    **{"byte": "TINYINT", "short": "SMALLINT", "integer": "INTEGER", "long": "BIGINT"},
+    **{"float": "FLOAT", "double": "DOUBLE", "timestamp": "TIMESTAMPTZ", "timestamp_ntz": "TIMESTAMP"},
+}
 _DUCKDB_OWN = {"information_schema", "pg_catalog", "main", "temp", "system"}
 
 
@@ -28,18 +40,12 @@ def run_query(lake: Lake, query: str) -> duckdb.DuckDBPyRelation:
         tree = _tree(connection, query)
         for layer in LAYERS:
             connection.execute(f"CREATE SCHEMA {layer}")
-        for address in _addresses(tree, lake):
-            _register(connection, lake.snapshot(address))
-        # Nothing after this line can change a setting back.
-        for setting in (
-            "TimeZone = 'UTC'",
-            "python_enable_replacements = false",
-            "autoinstall_known_extensions = false",
-            "autoload_known_extensions = false",
-            "enable_external_access = false",
-            "lock_configuration = true",
-        ):
-            connection.execute(f"SET {setting}")
+        connection.execute("SET TimeZone = 'UTC'")
+        files = [file for address in _addresses(tree, lake) for file in _register(connection, lake.snapshot(address))]
+        # The tables' own files are all that it can reach; nothing after this can change a setting back.
+        connection.execute(f"SET allowed_paths = [{', '.join(map(_text, files))}]")
+        for setting, value in _LOCKED.items():
+            connection.execute(f"SET {setting} = {value}")
         return connection.sql(query)
     except duckdb.Error as error:
         raise sql_error(error) from error
@@ -122,14 +128,62 @@ def _refuse(lake: Lake, name: str) -> None:
     raise UsageError(f"there is no table '{name}'", hint=did_you_mean(name, built))
 
 
-def _register(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
+def _register(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> list[str]:
+    """Make a view of a table; returns the files that it reads when it is asked."""
+    import duckdb
+
     layer, _, name = snapshot.address.partition(".")
-    source = f"{layer} {name}"  # a space: it can't be the name of a table
-    connection.register(source, snapshot.dataset())
-    columns = ", ".join(_quoted(column) for column in snapshot.columns)
-    connection.execute(
-        f"CREATE VIEW {layer}.{_quoted(name)} AS SELECT {columns} FROM {_quoted(source)} WHERE {snapshot.condition}"
-    )
+    files = snapshot.files()
+    condition = "true"
+    if files:
+        # DuckDB reads the files itself, just the columns and row groups that it needs.
+        listed = ", ".join(map(_text, files))
+        source = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        here = {row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+        columns = [
+            f"CAST({_quoted(column) if column in here else 'NULL'} AS {_duckdb_type(kind)}) AS {_quoted(column)}"
+            for column, kind in snapshot.columns.items()
+        ]
+    else:
+        source = _quoted(f"{layer} {name}")  # a space: it can't be the name of a table
+        connection.register(f"{layer} {name}", snapshot.rows_of_all_kinds())
+        columns = [_quoted(column) for column in snapshot.columns]
+        condition = snapshot.condition
+    try:
+        view = f"{layer}.{_quoted(name)} AS SELECT {', '.join(columns)} FROM {source} WHERE {condition}"
+        connection.execute(f"CREATE VIEW {view}")
+    except duckdb.Error as error:
+        raise StorageError(
+            f"{snapshot.address} can't be read: {str(error).splitlines()[0]}", hint=f"Look into {snapshot.folder}."
+        ) from error
+    return files or []
+
+
+def _duckdb_type(kind: str) -> str:
+    """DuckDB's name of a type of Delta: ``array<struct<a:long>>`` is ``STRUCT("a" BIGINT)[]``."""
+    if kind.startswith("array<"):
+        return f"{_duckdb_type(kind[6:-1])}[]"
+    if kind.startswith("map<"):
+        return f"MAP({', '.join(_duckdb_type(part) for part in _parts(kind[4:-1]))})"
+    if kind.startswith("struct<"):
+        fields = (part.partition(":") for part in _parts(kind[7:-1]))
+        return f"STRUCT({', '.join(f'{_quoted(name)} {_duckdb_type(inner)}' for name, _, inner in fields)})"
+    return _TYPES.get(kind, kind)  # decimal(10,2) is called alike
+
+
+def _parts(text: str) -> list[str]:
+    """Split at the commas that stand in no brackets."""
+    parts, depth, begun = [], 0, 0
+    for place, character in enumerate(text):
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            parts.append(text[begun:place])
+            begun = place + 1
+    return [*parts, text[begun:]]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:

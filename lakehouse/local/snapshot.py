@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from lakehouse.errors import LakehouseError, NotBuiltError, StorageError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
 KIND = "_kind"
@@ -89,21 +91,48 @@ class Snapshot:
 
         here = {field.name for field in self._delta.schema().fields}
         wanted = [column for column in columns if column in here]
-        if self._has_deletion_vectors:
-            return self._scanned(wanted)
         condition = pc.field(KIND) == self._kind if self._kind else None
-        return self._delta.to_pyarrow_dataset().to_table(columns=wanted, filter=condition)
+        with self._reading():
+            if self._has_deletion_vectors:
+                return self._scanned(wanted)
+            return self._delta.to_pyarrow_dataset().to_table(columns=wanted, filter=condition)
 
-    def dataset(self) -> ds.Dataset | pa.Table:
-        """Something that DuckDB reads column by column, the rows of other kinds included; see :attr:`condition`."""
-        if self._has_deletion_vectors:
-            # pyarrow refuses deletion vectors, so their tables are read whole by the engine that knows them.
-            return self._scanned([field.name for field in self._delta.schema().fields])
-        return self._delta.to_pyarrow_dataset()
+    def files(self) -> list[str] | None:
+        """The Parquet files that hold exactly this snapshot's rows; None where a file alone does not tell its rows.
+
+        That is so with deletion vectors, columns that are mapped to other names, and partitions, whose values are in
+        the log only.
+        """
+        partitions = [column for column in self._delta.metadata().partition_columns if column != KIND]
+        if partitions or self._delta.protocol().min_reader_version > 1:
+            return None
+        found = [str(self.folder / unquote(action["path"])) for action in self._actions()]
+        # DuckDB takes these characters for patterns, and a path that is not below the folder is a clone's.
+        odd = any(character in path for path in found for character in "*?[]{}")
+        return None if odd or not all(map(os.path.isfile, found)) else found
+
+    def rows_of_all_kinds(self) -> pa.Table:
+        """The rows, and those of other kinds; in memory, for where :meth:`files` can't be used."""
+        with self._reading():
+            if self._has_deletion_vectors:
+                return self._scanned([field.name for field in self._delta.schema().fields])
+            return self._delta.to_pyarrow_table()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        import pyarrow as pa
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            # A reader that is slower than a clean-up of old files sees this too.
+            said = f"{self.address} at version {self.version} can't be read: {str(error).splitlines()[0]}"
+            raise StorageError(said, hint=f"Read it again; if it stays so, look into {self.folder}.") from error
 
     @property
     def condition(self) -> str:
-        """The SQL condition that picks this snapshot's rows out of :meth:`dataset`."""
+        """The SQL condition that picks this snapshot's rows out of :meth:`rows_of_all_kinds`."""
         return f"{KIND} = '{self._kind}'" if self._kind else "true"
 
     @cached_property
@@ -111,12 +140,12 @@ class Snapshot:
         return "deletionVectors" in (self._delta.protocol().reader_features or [])
 
     def _actions(self) -> list[dict[str, Any]]:
-        import pyarrow as pa
-
-        actions: list[dict[str, Any]] = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
-        if self._kind:
-            actions = [action for action in actions if action.get(f"partition.{KIND}") == self._kind]
-        return actions
+        """What the log says of each file that holds rows. Read without pyarrow, whose import takes half a second."""
+        table = self._delta.get_add_actions(flatten=True)
+        wanted = ["path", "size_bytes", "num_records", f"partition.{KIND}"]
+        named = {name: table.column(name) for name in wanted if name in table.schema.names}
+        actions = [{name: column[row].as_py() for name, column in named.items()} for row in range(table.num_rows)]
+        return [action for action in actions if not self._kind or action.get(f"partition.{KIND}") == self._kind]
 
     def _scan(self, columns: list[str]) -> pa.RecordBatchReader:
         import pyarrow as pa

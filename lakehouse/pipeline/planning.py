@@ -9,7 +9,7 @@ from lakehouse.config import Project
 from lakehouse.errors import LakehouseError, NotBuiltError
 from lakehouse.pipeline.report import StepName
 from lakehouse.pipeline.workspace import Workspace
-from lakehouse.sources.files.planning import waiting_files
+from lakehouse.sources import waiting_files
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class Plan:
 
 
 def plan(project: Project, select: Iterable[str] = ()) -> Plan:
-    """What ``run`` would do now. Raises DefinitionError and UsageError; a source's trouble is a step that is blocked."""
+    """What ``run`` would do now. Raises DefinitionError and UsageError; a source's trouble is a blocked step."""
     return plan_in(Workspace(project), select)
 
 
-def plan_in(workspace: Workspace, select: Iterable[str] = (), layers: Iterable[str] = ("bronze", "silver", "gold")) -> Plan:
+def plan_in(
+    workspace: Workspace, select: Iterable[str] = (), layers: Iterable[str] = ("bronze", "silver", "gold")
+) -> Plan:
     """The same for a workspace, and just for some layers."""
     steps: dict[str, Step] = {}
     for address in workspace.graph.select(select):

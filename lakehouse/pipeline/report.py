@@ -54,7 +54,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 all done · 3 a gate stopped it · 5 a source is unavailable · 4 some done, some not · else why all failed."""
+        """0 done · 3 a gate stopped it · 5 a source is unavailable · 4 some done, some not · else why all failed."""
         codes = {result.error.exit_code for result in self.results if result.error is not None}
         if not codes:
             return 0

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Project
 from lakehouse.delta import locked
 from lakehouse.errors import LakehouseError
+from lakehouse.features.publishing import Published
+from lakehouse.features.publishing import publish as publish_views
+from lakehouse.features.repository import apply, preload
 from lakehouse.pipeline.planning import Plan, Step, plan_in
 from lakehouse.pipeline.report import Event, Listener, Report, Result
 from lakehouse.pipeline.steps import do_step
@@ -41,29 +44,41 @@ def publish(project: Project, *, select: Iterable[str] = (), listen: Listener | 
     """Publish the feature views of the selected gold tables to the online store, where the table has a new version."""
     started = time.monotonic()
     workspace = Workspace(project)
-    tables = workspace.graph.select(select) if select else ()
-    return Report(tuple(_publish(workspace, tables, listen)), time.monotonic() - started)
+    select = tuple(select)
+    tables = workspace.graph.select(select) if select else None
+    return Report(tuple(_publish(workspace, tables, listen or _silent)), time.monotonic() - started)
 
 
 def run(project: Project, *, select: Iterable[str] = (), wait: float = 0.0, listen: Listener | None = None) -> Report:
     """Ingest, build and publish. A view is published when nothing that it is made of failed."""
     started = time.monotonic()
     select, workspace = tuple(select), Workspace(project)
-    report = _run(workspace, ("bronze", "silver", "gold"), select, wait, listen)
-    healthy = [r.address for r in report.results if r.status in ("done", "unchanged") and r.address.startswith("gold.")]
-    published = _publish(workspace, tuple(healthy), listen) if healthy else []
+    report = _run(workspace, ("bronze", "silver", "gold"), select, wait, listen, then_publish=True)
+    whole = not select and all(result.error is None for result in report.results)
+    healthy = tuple(result.address for result in report.results if result.status in ("done", "unchanged"))
+    published: list[Result] = []
+    if workspace.project.features.is_dir() and any(address.startswith("gold.") for address in healthy):
+        published = _publish(workspace, None if whole else healthy, listen or _silent)
     return Report((*report.results, *published), time.monotonic() - started)
 
 
 def _run(
-    workspace: Workspace, layers: tuple[str, ...], select: Iterable[str], patience: float, listen: Listener | None
+    workspace: Workspace,
+    layers: tuple[str, ...],
+    select: Iterable[str],
+    patience: float,
+    listen: Listener | None,
+    *,
+    then_publish: bool = False,
 ) -> Report:
     started = time.monotonic()
-    tell = listen or (lambda event: None)
+    tell = listen or _silent
     plan = plan_in(workspace, tuple(select), layers)
     if not any(step.action not in ("unchanged", "blocked") for step in plan.steps):
         results = _without_spark(workspace, plan, tell)
         return Report(results, time.monotonic() - started)
+    if then_publish and workspace.project.features.is_dir():
+        preload()  # Feast takes seconds to import: beside the JVM's start, which waits for the disk and its compiler
     spark = open_session(workspace.project)
     locks = {step.address: workspace.project.lock(step.address) for step in plan.steps}
     with locked(spark, locks, wait=patience):
@@ -82,7 +97,9 @@ def _in_order(plan: Plan, work: Callable[[Step], Result], tell: Listener) -> tup
                 if any(name in (other.address for other in running.values()) for name in step.inputs):
                     continue
                 del waiting[step.address]
-                bad = [name for name in step.inputs if name in results and results[name].status in ("failed", "stopped")]
+                bad = [
+                    name for name in step.inputs if name in results and results[name].status in ("failed", "stopped")
+                ]
                 if bad:
                     results[step.address] = _finish(_stopped(step, bad), tell)
                 else:
@@ -127,5 +144,26 @@ def _finish(result: Result, tell: Listener) -> Result:
     return result
 
 
-def _publish(workspace: Workspace, tables: tuple[str, ...], listen: Listener | None) -> list[Result]:
-    raise NotImplementedError
+def _silent(event: Event) -> None:
+    """Tell nobody."""
+
+
+def _publish(workspace: Workspace, tables: tuple[str, ...] | None, tell: Listener) -> list[Result]:
+    """Apply the feature definitions and publish the views of the tables (None: all). Errors are a result's."""
+    done: list[Result] = []
+
+    def heard(view: str, one: Published | None) -> None:
+        if one is None:
+            tell(Event(view, "publish", "started"))
+            return
+        note = f"{one.table} v{one.version}"
+        done.append(
+            _finish(Result(view, "publish", one.status, one.rows, one.rows, seconds=one.seconds, note=note), tell)
+        )
+
+    try:
+        apply(workspace.project)
+        publish_views(workspace.project, now=workspace.now(), tables=tables, listen=heard)
+    except LakehouseError as error:
+        done.append(_finish(Result("features", "publish", "failed", note=error.message, error=error), tell))
+    return done

@@ -66,7 +66,7 @@ def _silver(session: SparkSession, workspace: Workspace, address: str) -> Result
 
 
 def _judge_range(session: SparkSession, workspace: Workspace, address: str, work: Work) -> Result:
-    from lakehouse.silver.merging import ColumnsChanged, build_silver, rebuilt
+    from lakehouse.silver.merging import ColumnsChangedError, build_silver, rebuilt
 
     project, (source,) = workspace.project, workspace.graph.inputs(address)
     receipts = workspace.receipts(source)
@@ -76,7 +76,7 @@ def _judge_range(session: SparkSession, workspace: Workspace, address: str, work
     try:
         rows_in = receipts.landed(work.after, work.upto)
         counts = build_silver(session, table, work, frame, rows_in, project.path(address), project.state(address))
-    except ColumnsChanged:
+    except ColumnsChangedError:
         return _judge_range(session, workspace, address, rebuilt(work))
     notes = [work.why] * (work.action == "rebuild") + [f"{n:,} rows warn: {rule}" for rule, n in counts.warned.items()]
     numbers = (counts.rows_in, counts.merged, counts.quarantined, counts.superseded)
@@ -106,12 +106,15 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
     text = str(error)
     root = workspace.project.root
     if "No space left on device" in text:
-        return StorageError(f"{address}: the disk of {root} is full", hint="Free space, then run again: nothing was lost.")
+        return StorageError(
+            f"{address}: the disk of {root} is full", hint="Free space, then run again: nothing was lost."
+        )
     if "Permission denied" in text or isinstance(error, PermissionError):
-        return StorageError(f"{address}: {root} can't be written", hint="Make it writable, or name another root in conf/.")
+        return StorageError(
+            f"{address}: {root} can't be written", hint="Make it writable, or name another root in conf/."
+        )
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     if address.startswith("bronze."):
         return LakehouseError(f"{address}: {first}", hint="Run it again with --debug to see where it happened.")
     table = workspace.graph.table(address)
     return LakehouseError(f"{address}: {first}", hint=f"Its function stands in {table.file}:{table.line}.")
-

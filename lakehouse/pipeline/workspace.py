@@ -13,8 +13,8 @@ from lakehouse.config import Project
 from lakehouse.delta import read_state
 from lakehouse.gold import building as gold
 from lakehouse.silver import planning as silver
-from lakehouse.sources import Landed
 from lakehouse.tables import Graph, fingerprint, tables_in
+from lakehouse.tables.batch import Landed
 
 
 def clock() -> datetime:

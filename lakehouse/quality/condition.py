@@ -133,7 +133,7 @@ class _Reader:
             self.need("distinct", "from")
             return joined(f"({{}} {word} DISTINCT FROM {{}})", text, self.sum())
         if self.take("not"):
-            return joined("(NOT {})", self.membership(text))
+            return self.membership(text)
         return self.membership(text, required=False)
 
     def membership(self, text: Text, *, required: bool = True) -> Text:

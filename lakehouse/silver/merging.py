@@ -41,7 +41,7 @@ def build_silver(
     check_columns(table.address, needed, table.expect, columns)
     rows = _judged(table, with_origin(table.address, given, returned))
     if work.state is not None and work.action == "merge" and not _same_columns(session, path, rows, columns):
-        raise ColumnsChanged(table.address)
+        raise ColumnsChangedError(table.address)
     good = rows.where(f"size({REASONS}) = 0")
     counts, doubled = _count(table, rows, work, rows_in)
     winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
@@ -58,7 +58,7 @@ def build_silver(
     return counts
 
 
-class ColumnsChanged(Exception):
+class ColumnsChangedError(Exception):
     """The function's result has other columns than the table: bronze has new ones. The table is rebuilt."""
 
 
@@ -153,9 +153,7 @@ def _newer(table: Table, columns: list[str]) -> str:
     options = ", ".join(f"'{name}', \"{value}\"" for name, value in EXACT.items())
     rows = (", ".join(f"{side}.{quoted(column)} AS {quoted(column)}" for column in columns) for side in "st")
     contents = (f"to_json(struct({row}), map({options}))" for row in rows)
-    return (
-        f"({old} IS NULL AND {new} IS NOT NULL) OR {new} > {old} OR ({new} <=> {old} AND {' >= '.join(contents)})"
-    )
+    return f"({old} IS NULL AND {new} IS NOT NULL) OR {new} > {old} OR ({new} <=> {old} AND {' >= '.join(contents)})"
 
 
 def _less_outdated(
@@ -170,9 +168,7 @@ def _less_outdated(
     return replace(counts, merged=counts.merged - outdated, superseded=counts.superseded + outdated)
 
 
-def _check_unique(
-    session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path
-) -> dict[str, int]:
+def _check_unique(session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path) -> dict[str, int]:
     """What the table's ``unique`` rules that warn find; the key's own columns are unique by construction."""
     warned: dict[str, int] = {}
     for rule in (rule for rule in table.expect if not rule.on_rows and set(rule.columns) != set(table.key)):
@@ -199,4 +195,3 @@ def _rejects(rows: DataFrame, columns: list[str]) -> DataFrame:
 def _same_columns(session: SparkSession, path: Path, rows: DataFrame, columns: list[str]) -> bool:
     old = {field.name: field.dataType for field in session.read.format("delta").load(str(path)).schema}
     return old == {field.name: field.dataType for field in rows.schema if field.name in columns}
-

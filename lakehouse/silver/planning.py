@@ -23,7 +23,7 @@ class Work:
     upto: int
     epoch: int
     origin: str
-    """The transaction id: the table, its input's id, its epoch and its definition. A cursor counts under one of them."""
+    """The transaction id: the table, its input's id, its epoch and its definition."""
     state: TableState | None
 
 

@@ -34,7 +34,7 @@ _MOVING = ("CurrentTimestamp", "CurrentDate", "Now", "LocalTimestamp", "CurrentT
 def with_origin(address: str, bronze: DataFrame, returned: DataFrame) -> DataFrame:
     """The function's rows with the origin columns added. ``bronze`` is the frame that the function was given.
 
-    ``bronze`` must hold the ORIGIN columns. Raises DefinitionError that names the node of the plan that is not row-wise.
+    ``bronze`` must hold the ORIGIN columns. Raises DefinitionError naming the node that is not row-wise.
     """
     source = {
         attribute.name(): attribute

@@ -1,6 +1,6 @@
 """What a silver table remembers beside its rows: how far each range of batches was judged, and what was quarantined.
 
-It is written before the table. Both carry the same range, so a run that finds it ahead of the table finishes that range.
+It is written before the table. Both carry the same range: a run that finds it ahead of the table finishes that range.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Open a Spark session: Java found or supplied, jars pinned and fetched once, settings that make short local runs fast."""
+"""Open a Spark session: Java found or supplied, jars pinned and fetched once, settings for fast local runs."""
 
 from lakehouse.spark.jars import fetch_jars, jars_folder, missing_jars
 from lakehouse.spark.java import Java, find_java

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import subprocess
 import sys
 import tempfile
@@ -44,5 +43,5 @@ def make_archive() -> Path:
                 f"Java wrote no class archive: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}",
                 hint="Runs work without it, some five seconds slower at each start.",
             )
-        os.replace(draft, archive)
+        draft.replace(archive)
     return archive

@@ -1,10 +1,9 @@
-"""The jars that Spark needs beyond its own: pinned with their checksums, fetched once with the Ivy that pyspark ships."""
+"""The jars that Spark needs beyond its own: pinned by checksum, fetched once with the Ivy that pyspark ships."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -29,8 +28,15 @@ class Jar:
 
 JARS = (
     Jar("io.delta", "delta-kernel-api", "4.4.0", "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11"),
-    Jar("io.delta", "delta-kernel-defaults", "4.4.0", "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b"),
-    Jar("io.delta", "delta-kernel-unitycatalog", "4.4.0", "cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa"),
+    Jar(
+        "io.delta", "delta-kernel-defaults", "4.4.0", "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b"
+    ),
+    Jar(
+        "io.delta",
+        "delta-kernel-unitycatalog",
+        "4.4.0",
+        "cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa",
+    ),
     Jar("io.delta", "delta-spark_2.13", "4.4.0", "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead"),
     Jar("io.delta", "delta-storage", "4.4.0", "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc"),
 )
@@ -51,7 +57,7 @@ def missing_jars() -> tuple[Jar, ...]:
 
 
 def fetch_jars() -> Path:
-    """Fetch what is missing and return the folder. Raises SetupError when a jar can't be had or its checksum differs."""
+    """Fetch what is missing and return the folder. Raises SetupError when one can't be had or differs."""
     missing = missing_jars()
     folder = jars_folder()
     if not missing:
@@ -65,13 +71,15 @@ def fetch_jars() -> Path:
             fetched = draft / "jars" / jar.file
             found = _sha256(fetched)
             if found is None:
-                raise SetupError(f"{jar.file} could not be fetched: {_reason(done)}", hint=_hint(done.stdout + done.stderr))
+                raise SetupError(
+                    f"{jar.file} could not be fetched: {_reason(done)}", hint=_hint(done.stdout + done.stderr)
+                )
             if found != jar.sha256:
                 raise SetupError(
                     f"{jar.file} has the checksum {found}, not the pinned {jar.sha256}: it was not kept",
                     hint="Ask who runs your package mirror why it serves other bytes than the project pinned.",
                 )
-            os.replace(fetched, folder / jar.file)
+            fetched.replace(folder / jar.file)
     return folder
 
 
@@ -120,7 +128,9 @@ def _hint(output: str) -> str:
             "This Java does not know your network's own certificate. Name a truststore that does: "
             "JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE"
         )
-    return f"Check the network or the mirror, or put the jar into {jars_folder()} yourself, then run 'lakehouse doctor'."
+    return (
+        f"Check the network or the mirror, or put the jar into {jars_folder()} yourself, then run 'lakehouse doctor'."
+    )
 
 
 def _sha256(path: Path) -> str | None:

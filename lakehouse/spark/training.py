@@ -29,7 +29,9 @@ def main(lake: Path, archive: Path) -> None:
     both.writeTo(table).using("delta").partitionedBy("_kind").tableProperty("lakehouse.epoch", "1").create()
     both.limit(10).write.format("delta").mode("append").option("mergeSchema", True).save(f"{lake}/table")
     typed = session.read.format("delta").option("versionAsOf", 0).load(f"{lake}/table")
-    typed = typed.select(F.expr("try_cast(key as bigint)").alias("key"), F.expr("try_cast(value as double)").alias("value"))
+    typed = typed.select(
+        F.expr("try_cast(key as bigint)").alias("key"), F.expr("try_cast(value as double)").alias("value")
+    )
     typed = typed.where("key is not null").persist()
     counts = typed.groupBy("key").agg(F.count("*").alias("n"), F.avg("value").alias("value")).persist()
     counts.count()

@@ -3,7 +3,7 @@
 It covers the table's function and every function, class and constant of the project that it reaches, as syntax:
 a comment, a docstring or formatting changes nothing, a helper or a constant does. It does not see data that a
 module reads when it is imported, environment variables, what ``getattr``, ``globals()`` or ``importlib`` find by a
-name made at run time, nor the versions of installed libraries: after a change of those, build with ``--full``.
+name made at run time, nor the versions of installed libraries: after a change of those, rebuild by hand.
 """
 
 from __future__ import annotations

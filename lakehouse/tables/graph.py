@@ -159,8 +159,10 @@ def _rules(table: Table) -> Iterator[str]:
 
 
 def _circle(addresses: Sequence[str]) -> str:
-    # graphlib gives the circle from read to reader; people follow it from reader to read.
-    return " reads ".join(reversed(addresses))
+    # graphlib gives the circle from read to reader, from wherever it fell in; people follow it from reader to read.
+    ring = list(reversed(addresses))[1:]
+    start = ring.index(min(ring))
+    return " reads ".join([*ring[start:], *ring[: start + 1]])
 
 
 def _rank(address: str) -> tuple[int, str]:

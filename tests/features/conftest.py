@@ -32,7 +32,7 @@ def route_load(silver_flights):
     """How much goes from an origin with a carrier."""
 '''
 
-DEFINITIONS = '''
+DEFINITIONS = """
 from datetime import timedelta
 from feast import Entity, FeatureService, Field, RequestSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
@@ -55,7 +55,7 @@ def over_mean(rows):
     return pd.DataFrame({"over": rows["minutes"] - rows["mean"]})
 
 everything = FeatureService(name="everything", features=[delay, load])
-'''
+"""
 
 
 def day(number: float | None) -> datetime | None:

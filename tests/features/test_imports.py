@@ -7,16 +7,11 @@ import sys
 
 import pytest
 
-MODULES = [
-    ("lakehouse.kernels", False),
-    ("lakehouse.features", False),
-    ("lakehouse.features.registry", False),
-    ("lakehouse.features.publishing", False),
-    ("lakehouse.features.view, lakehouse.features.offline_store, lakehouse.features.online_rows", True),
-]
+LIGHT = "lakehouse.kernels, lakehouse.features.registry, lakehouse.features.publishing, lakehouse.features.reading"
+FULL = "lakehouse.features.view, lakehouse.features.offline_store, lakehouse.features.online_rows"
 
 
-@pytest.mark.parametrize(("modules", "feast"), MODULES)
+@pytest.mark.parametrize(("modules", "feast"), [(LIGHT, False), (FULL, True)])
 def test_what_is_imported(modules: str, feast: bool) -> None:
     code = f"import sys, {modules}; print('pyspark' in sys.modules, 'feast' in sys.modules)"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)

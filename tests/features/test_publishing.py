@@ -90,7 +90,7 @@ def test_a_lost_or_emptied_online_store_is_filled_again(applied: Project) -> Non
 def test_a_changed_definition_is_applied_and_published(applied: Project) -> None:
     assert apply(applied).status == "unchanged"
     file = applied.features / "definitions.py"
-    file.write_text(DEFINITIONS.replace("features=[\"flights\"]", "features=[\"flights\", \"secret\"]"))
+    file.write_text(DEFINITIONS.replace('features=["flights"]', 'features=["flights", "secret"]'))
     try:
         assert apply(applied).status == "done"
         assert statuses(publish(applied, now=NOW)) == {"carrier_delay": "unchanged", "route_load": "done"}

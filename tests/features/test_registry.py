@@ -21,10 +21,10 @@ ENGINE = Path(__file__).parents[2]
 
 def feast(folder: Path, *words: str) -> str:
     """What the real command prints; the engine and the project are importable, as an editable install makes them."""
-    paths = [str(ENGINE), os.environ.get("PYTHONPATH", "")]
-    known = "from lakehouse.features import registry; registry.register(); from feast.cli.cli import cli; cli()"
+    paths = [str(ENGINE), str(folder if folder.name != "features" else folder.parent), os.environ.get("PYTHONPATH", "")]
+    command = "from lakehouse.features import registry; registry.register(); from feast.cli.cli import cli; cli()"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", known, *words],
+        [sys.executable, "-W", "ignore", "-c", command, *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)},
         capture_output=True,
@@ -34,42 +34,28 @@ def feast(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def applied(project: Project) -> Project:
-    apply(project)
-    return project
-
-
-def test_the_same_registry_from_both_folders(applied: Project) -> None:
-    listed = feast(applied.folder, "-c", "features", "feature-views", "list")
+def test_feast_itself_and_we_share_one_registry(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    created = feast(project.folder, "-c", "features", "apply")
+    assert "Created feature view carrier_delay" in created
+    listed = feast(project.features, "feature-views", "list")
     assert "carrier_delay" in listed and "route_load" in listed
-    assert feast(applied.features, "feature-views", "list") == listed
-    assert [path.name for path in applied.folder.rglob("registry.db")] == ["registry.db"]
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("registry.db")] == [Path("data/registry.db")]
+    first = apply(project)
+    assert (first.status, first.views) == ("done", ("carrier_delay", "route_load"))
+    assert "No changes to registry" in first.output
+    assert apply(project).status == "unchanged"
+    (tmp_path / "data" / "registry.db").unlink()
+    assert apply(project).status == "done"
 
 
-def test_the_same_registry_from_python(applied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_registry_from_python(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(project)
     names = set()
-    for folder, repository in ((applied.folder, "features"), (applied.features, ".")):
+    for folder, repository in ((project.folder, "features"), (project.features, ".")):
         monkeypatch.chdir(folder)
         names.add(tuple(view.name for view in FeatureStore(repo_path=repository).list_feature_views()))
     assert names == {("carrier_delay", "route_load")}
-
-
-def test_feasts_own_apply_and_ours_agree(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "other")
-    (project.folder / "features" / "sitecustomize.py").unlink(missing_ok=True)
-    words = ["-c", "features", "apply"]
-    paths = os.pathsep.join([str(ENGINE), str(project.folder)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", paths)
-        assert "Created feature view carrier_delay" in feast(project.folder, *words)
-        assert "No changes" in feast(project.features, "apply")
-    first = apply(project)
-    assert (first.status, first.views) == ("done", ("carrier_delay", "route_load"))
-    assert "No changes" in first.output
-    assert apply(project).status == "unchanged"
-    (project.folder / "data" / "registry.db").unlink()
-    assert apply(project).status == "done"
 
 
 def test_the_variable_wins_and_no_project_is_an_error(

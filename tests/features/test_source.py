@@ -11,15 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from feast import Entity, FeatureView, ValueType
+from feast import Entity, FeatureStore, FeatureView, ValueType
 from feast.data_source import DataSource
+from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 
 from lakehouse import gold
 from lakehouse.config import Project
 from lakehouse.errors import ConfigError, DefinitionError, NotBuiltError, StorageError
 from lakehouse.features.repository import apply, open_store
-from lakehouse.features.settings import read_settings
 from lakehouse.features.source import DeltaSource
 from lakehouse.features.view import feature_view
 from tests.features.conftest import DAY, DEFINITIONS, DELAYS, START, US, make_project, write
@@ -53,7 +53,7 @@ def test_a_source_comes_back_from_its_proto() -> None:
     back = DataSource.from_proto(source.to_proto())
     assert back == source and hash(back) == hash(source)
     assert back != DeltaSource(name="one", table="gold.x", timestamp_field="at")
-    assert source.to_proto().type == source.source_type() == 11
+    assert source.to_proto().type == source.source_type() == DataSourceProto.CUSTOM_SOURCE
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,15 @@ def test_a_path_starts_at_the_repository_and_a_table_in_the_project(
     source = DeltaSource(name="one", path="../data/lake/gold/route_load", timestamp_field="known_at")
     assert source.open(config).version == 0
     assert DeltaSource(name="one", table="gold.x", timestamp_field="at").location(config) == str(project.path("gold.x"))
-    plain = RepoConfig(project="p", registry="r", provider="local", offline_store=read_settings(project).raw["offline_store"])
-    plain.repo_path = project.features
     (project.folder / "conf" / "env").mkdir(exist_ok=True)
     (project.folder / "conf" / "env" / "test.yaml").write_text(f"root: {tmp_path}\n")
-    plain.offline_config = {"type": plain.offline_store.type}
-    plain._offline_store = None
+    # A reader that has feature_store.yaml only: the environment is its own.
+    reader = FeatureStore(repo_path=str(project.features)).config
     monkeypatch.setenv("LAKEHOUSE_ENV", "test")
-    assert DeltaSource(name="one", table="gold.x", timestamp_field="at").location(plain) == str(tmp_path / "gold" / "x")
+    assert DeltaSource(name="one", table="gold.x", timestamp_field="at").location(reader) == str(
+        tmp_path / "gold" / "x"
+    )
+    assert DeltaSource(name="one", table="gold.x", timestamp_field="at").location(config) == str(project.path("gold.x"))
 
 
 def test_what_is_not_there_says_what_to_run(config: RepoConfig) -> None:
@@ -183,7 +184,7 @@ def test_mistakes_in_definitions_are_errors_in_words(tmp_path: Path) -> None:
 def test_a_column_may_be_renamed(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     (project.features / "definitions.py").write_text(
-        "from feast import Entity, FeatureView, ValueType\n"
+        "from feast import Entity, FeatureStore, FeatureView, ValueType\n"
         "from lakehouse.features.source import DeltaSource\n"
         "one = Entity(name='carrier', value_type=ValueType.STRING)\n"
         "source = DeltaSource(name='s', table='gold.carrier_delay', timestamp_field='known_at', version=0,\n"

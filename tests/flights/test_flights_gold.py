@@ -30,7 +30,14 @@ def flights(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
 
 
 def landed(scheduled: str, arrived: str, delay: int, **more: Any) -> dict[str, Any]:
-    return {"scheduled_at": at(scheduled), "departed_at": at(scheduled), "dep_delay": 0, "arrived_at": at(arrived), "arr_delay": delay, **more}  # fmt: skip
+    return {
+        "scheduled_at": at(scheduled),
+        "departed_at": at(scheduled),
+        "dep_delay": 0,
+        "arrived_at": at(arrived),
+        "arr_delay": delay,
+        **more,
+    }
 
 
 def test_departures_are_late_after_fifteen_minutes(spark: SparkSession) -> None:
@@ -95,7 +102,8 @@ def test_an_origin_counts_what_is_due_what_left_and_what_did_not(spark: SparkSes
         {"scheduled_at": at("1 12:40"), "departed_at": at("1 12:30"), "dep_delay": -10},
         {"scheduled_at": at("1 15:40")},
     )
-    columns = "origin string, as_of timestamp, departures_due bigint, departures_2h bigint, mean_dep_delay_2h double, overdue_3h bigint"
+    columns = "origin string, as_of timestamp, departures_due bigint, departures_2h bigint, "
+    columns += "mean_dep_delay_2h double, overdue_3h bigint"
     expected = spark.createDataFrame(
         [
             ("EWR", at("1 10:00"), 2, 0, None, 0),
@@ -106,7 +114,12 @@ def test_an_origin_counts_what_is_due_what_left_and_what_did_not(spark: SparkSes
         columns,
     )
     got = gold.origin_congestion(given)
-    assert_df_equality(got.where("as_of != '2026-01-01 15:00'"), expected.where("as_of != '2026-01-01 15:00'"), ignore_nullable=True, ignore_row_order=True)  # fmt: skip
+    assert_df_equality(
+        got.where("as_of != '2026-01-01 15:00'"),
+        expected.where("as_of != '2026-01-01 15:00'"),
+        ignore_nullable=True,
+        ignore_row_order=True,
+    )
     last = got.where("as_of = '2026-01-01 15:00'").first()
     assert last is not None and (last.departures_due, last.departures_2h, last.overdue_3h) == (1, 0, 0)
 
@@ -125,7 +138,10 @@ def test_an_aircraft_is_where_it_landed_last(spark: SparkSession) -> None:
 
 
 def test_an_aircraft_is_older_at_new_year(spark: SparkSession) -> None:
-    planes = spark.createDataFrame([("N1", 2020, 150, 2), ("N2", 2026, 50, 2), ("N3", None, 4, 1)], "tailnum string, made int, seats int, engines int")  # fmt: skip
+    planes = spark.createDataFrame(
+        [("N1", 2020, 150, 2), ("N2", 2026, 50, 2), ("N3", None, 4, 1)],
+        "tailnum string, made int, seats int, engines int",
+    )
     given = flights(
         spark,
         landed("1 10:00", "1 12:00", 0),
@@ -140,12 +156,14 @@ def test_an_aircraft_is_older_at_new_year(spark: SparkSession) -> None:
 
 
 def test_the_weather_is_known_when_it_is_observed(spark: SparkSession) -> None:
-    columns = "origin string, observed_at timestamp, temperature double, dew_point double, humidity double, wind_direction int, wind_speed double, wind_gust double, precipitation double, pressure double, visibility double"  # fmt: skip
+    measured = "wind_speed double, wind_gust double, precipitation double, pressure double, visibility double"
     given = spark.createDataFrame(
-        [("EWR", at("1 10:00"), 39.0, 26.0, 59.0, 270, 10.0, None, 0.0, 1012.0, 10.0)], columns
+        [("EWR", at("1 10:00"), 39.0, 26.0, 59.0, 270, 10.0, None, 0.0, 1012.0, 10.0)],
+        "origin string, observed_at timestamp, temperature double, dew_point double, humidity double, "
+        f"wind_direction int, {measured}",
     )
     expected = spark.createDataFrame(
         [("EWR", at("1 10:00"), 39.0, 59.0, 10.0, 10.0, 0.0, 1012.0, 10.0)],
-        "origin string, as_of timestamp, temperature double, humidity double, wind_speed double, wind_gust double, precipitation double, pressure double, visibility double",  # fmt: skip
+        f"origin string, as_of timestamp, temperature double, humidity double, {measured}",
     )
     assert_df_equality(gold.origin_weather(given), expected, ignore_nullable=True)

@@ -103,6 +103,17 @@ def test_expressions(spark, rows, rules):
         ("at < TIMESTAMP '2026-01-01T01:00:00+01:00'", [False, False, True]),
         ('"odd `""\' name.x" IS NULL', [True, True, True]),
         ("I IS NULL", [False, False, True]),
+        ("i NOT BETWEEN 0 AND 1", [False, True, True]),
+        ("i BETWEEN 0 AND 1", [True, False, True]),
+        ("i NOT IN (2, 3)", [True, False, True]),
+        ("s NOT LIKE 'i_''%'", [True, True, True]),
+        ("s NOT LIKE 'it%'", [False, True, True]),
+        ("i IS NOT DISTINCT FROM NULL", [False, False, True]),
+        ("i IS DISTINCT FROM 2 AND i IS NOT NULL", [True, False, False]),
+        ("CASE WHEN i = 1 THEN s WHEN i = 2 THEN 'no' ELSE 'x' END IN ('no', 'x')", [False, True, True]),
+        ("greatest(i, 2) - least(i, 2) = 0 - -1", [True, False, False]),
+        ("(i + 1) * 2 = 4", [True, False, True]),
+        ("abs(- i) = 1 AND trim(' x ') = 'x' AND coalesce(NULL, i) = nullif(i, 7)", [True, False, True]),
     ],
 )
 def test_what_an_expression_means(spark, sql, expected):

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.sources.batch import Reject
 from lakehouse.sources.files.inspection import Inspection, unusable, whole_file
+from lakehouse.tables.batch import Reject
 
 BLOCK = 32 * 2**20
 LONGEST_RECORD = 16 * 2**20
@@ -144,16 +144,16 @@ def _split(path: Path, name: str, columns: list[str], delimiter: str, start: int
             offsets.append(at)
         line += data.count(b"\n", at, end) or 1
         at = end
-    arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)] if rows else [
-        pa.array([], pa.string()) for _ in columns
-    ]
+    arrays = (
+        [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
+        if rows
+        else [pa.array([], pa.string()) for _ in columns]
+    )
     table = pa.table([*arrays, pa.array(offsets, pa.int64())], names=[*columns, "_row"])
     return Inspection(tuple(columns), len(rows), tuple(rejects), table)
 
 
-def _judge(
-    match: re.Match[bytes] | None, delimiter: str, width: int, *, torn: bool
-) -> tuple[list[str | None], str]:
+def _judge(match: re.Match[bytes] | None, delimiter: str, width: int, *, torn: bool) -> tuple[list[str | None], str]:
     if match is None:
         return [], "a quote is not closed or stands inside a field"
     raw = match.group(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lakehouse.errors import ContractError
-from lakehouse.sources.batch import ENGINE_COLUMNS, Reject
+from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
 LARGEST_REJECT = 64 * 2**20
 """Bytes of a file that is quarantined whole; a larger one is refused by name."""

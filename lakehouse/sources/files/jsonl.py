@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.sources.batch import Reject
 from lakehouse.sources.files.inspection import Inspection, unusable, whole_file
+from lakehouse.tables.batch import Reject
 
 
-class _Defect(ValueError):
+class _DefectError(ValueError):
     """Valid JSON to most parsers, but with more than one meaning."""
 
 
@@ -61,7 +61,7 @@ def _parse(body: bytes) -> dict[str, None] | str:
         return f"it is not UTF-8: byte {error.start} of the line is 0x{body[error.start]:02x}"
     except json.JSONDecodeError as error:
         return f"it is not JSON: {error.msg} at character {error.pos + 1}"
-    except _Defect as error:
+    except _DefectError as error:
         return str(error)
     except ValueError:
         return "it holds a number with too many digits"
@@ -77,9 +77,9 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         doubled = next(name for i, name in enumerate(names) if names.index(name) < i)
-        raise _Defect(f"the key {doubled!r} is there twice")
+        raise _DefectError(f"the key {doubled!r} is there twice")
     return found
 
 
 def _constant(name: str) -> None:
-    raise _Defect(f"{name} is no JSON")
+    raise _DefectError(f"{name} is no JSON")

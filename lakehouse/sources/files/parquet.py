@@ -20,7 +20,11 @@ def inspect_parquet(path: Path, name: str) -> Inspection:
         return whole_file(path, name, f"it is no sound Parquet file: {str(error).splitlines()[0]}")
     nanos = [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]
     problem = unusable(schema.names)
-    if not problem and nanos and file.metadata.row_group(0).column(schema.names.index(nanos[0])).physical_type != "INT96":
+    if (
+        not problem
+        and nanos
+        and file.metadata.row_group(0).column(schema.names.index(nanos[0])).physical_type != "INT96"
+    ):
         problem = f"the column {nanos[0]!r} counts nanoseconds, which Spark would cut: write microseconds"
     if path.name.startswith(("_", ".")):
         problem = problem or "Spark passes over files whose name starts with '_' or '.': rename it"

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import SourceChangedError, SourceUnavailableError
-from lakehouse.sources.batch import Batch, Landed
 from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.inspection import Inspection, bronze_name
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.parquet import inspect_parquet
+from lakehouse.tables.batch import Batch, Landed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,7 +59,7 @@ def _new_files(
     _require_folder(name, pattern)
     seen = {file.path: file for file in landed}
     new, changed = [], []
-    for found in sorted(glob.glob(pattern, recursive=True, include_hidden=False)):
+    for found in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - it takes absolute patterns too
         path = Path(os.path.normpath(found))
         if not path.is_file():
             continue
@@ -118,9 +118,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(
-    source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], session: SparkSession
-) -> DataFrame:
+def _read(source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], session: SparkSession) -> DataFrame:
     from lakehouse.sources.files.reading import read_files
 
     return read_files(session, source, folder, files)

