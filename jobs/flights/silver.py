@@ -130,7 +130,7 @@ def planes(bronze_planes: DataFrame) -> DataFrame:
         not_null("faa", "name"),
         in_range("lat", -90, 90),
         in_range("lon", -180, 180),
-        # The airports are American: an eastern longitude is a lost minus sign, but for the far Aleutians.
+        # The airports are American: an eastern longitude is a mistake, but for the far Aleutians.
         expression("lon < 0 OR lon > 170"),
     ],
 )

@@ -73,6 +73,9 @@ def _rows(relation: duckdb.DuckDBPyRelation, limit: int | None) -> Iterator[tupl
         yield from (relation if limit is None else relation.limit(limit)).iter_rows()
     except duckdb.Error as error:
         raise sql_error(error) from error
+    except RuntimeError as error:
+        # So DuckDB ends when Ctrl-C is pressed meanwhile.
+        raise (KeyboardInterrupt if "interrupted" in str(error) else error) from None
 
 
 def _cell(value: Any) -> Any:

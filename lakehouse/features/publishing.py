@@ -84,8 +84,9 @@ def publish(
 ) -> list[Published]:
     """Publish the views (all that are online, without names) whose table or definition changed since the last time.
 
-    ``tables`` limits that to the views of these tables. Each key gets its newest row with an event time up to ``now`` (UTC where naive); keys that left the table leave
-    the store. A view whose next row becomes due is published again too. The views must have been applied.
+    ``tables`` limits that to the views of these tables (addresses). Each key gets its newest row with an event time up
+    to ``now`` (UTC where naive); keys that left the table leave the store. A view whose next row becomes due is
+    published again too. The views must have been applied.
     Raises UsageError for an unknown view, NotBuiltError for a table that is not there.
     """
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)

@@ -154,7 +154,7 @@ def _definitions(folder: Path) -> RepoContents:
     from feast.repo_operations import parse_repo
 
     folder = folder.resolve()
-    before, place, path = set(sys.modules), os.getcwd(), list(sys.path)
+    before, place, path = set(sys.modules), Path.cwd(), list(sys.path)
     _forget(folder)
     # Feast names the modules of a repository by their path from the current folder.
     os.chdir(folder)

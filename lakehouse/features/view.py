@@ -61,7 +61,7 @@ def feature_view(
         ttl=ttl,
         source=source,
         online=online,
-        tags={**{tag: "" for tag in table.tags}, **(tags or {})},
+        tags={**dict.fromkeys(table.tags, ""), **(tags or {})},
         description=table.doc.partition("\n\n")[0] if description is None else description,
         owner=owner,
     )

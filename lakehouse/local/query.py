@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _LOCKED = {
+    "enable_progress_bar": "false",  # it would be written to stdout, into CSV and JSON
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "asof_loop_join_threshold": "0",  # an Arrow dataset looks like one row, and a loop over it takes minutes
     "enable_external_access": "false",
     "lock_configuration": "true",
 }

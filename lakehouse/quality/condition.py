@@ -1,11 +1,12 @@
 """SQL conditions that mean the same in Spark and in DuckDB, and each one's text in both.
 
-The two differ in silence: precedence, ``/``, ``^``, double quotes, backslashes, the type of ``0.1``. So a condition is read
-here and written anew, with every precedence in brackets. Known are:
+The two differ in silence: precedence, ``/``, ``^``, double quotes, backslashes, the type of ``0.1``. So a condition
+is read here and written anew, with every precedence in brackets. Known are:
 
     AND OR NOT   = == <> != < <= > >=   IS [NOT] NULL   IS [NOT] DISTINCT FROM   [NOT] BETWEEN, IN (…), LIKE 'pattern'
     + - *   CASE   abs coalesce greatest least length nullif trim   year month day hour minute (of a time)
-    1   1.5 (a double)   'text'   TRUE FALSE NULL   DATE '…'   TIMESTAMP '…' (UTC)   INTERVAL '2' HOUR   column   "odd column"
+    1   1.5 (a double)   'text'   TRUE FALSE NULL   DATE '…'   TIMESTAMP '…' (UTC)   INTERVAL '2' HOUR
+    column   "odd column"
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.quality.literals import Text, column, joined, number_literal, same, text_literal, time_literal
 
 _TOKEN = re.compile(
-    r"""\s*(?: (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])) | (?P<text>'(?:[^']|'')*') | (?P<quoted>"(?:[^"]|"")+")
-    | (?P<word>[A-Za-z_][A-Za-z0-9_]*) | (?P<sign><>|!=|<=|>=|==|[=<>()+\-*,]) )""",
+    r"""\s*(?: (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])) | (?P<text>'(?:[^']|'')*')
+    | (?P<quoted>"(?:[^"]|"")+") | (?P<word>[A-Za-z_][A-Za-z0-9_]*) | (?P<sign><>|!=|<=|>=|==|[=<>()+\-*,]) )""",
     re.VERBOSE,
 )
 _ONE = ("abs", "length", "trim", "year", "month", "day", "hour", "minute")
@@ -133,7 +134,7 @@ class _Reader:
             self.need("distinct", "from")
             return joined(f"({{}} {word} DISTINCT FROM {{}})", text, self.sum())
         if self.take("not"):
-            return self.membership(text)
+            return joined("(NOT {})", self.membership(text))
         return self.membership(text, required=False)
 
     def membership(self, text: Text, *, required: bool = True) -> Text:

@@ -33,7 +33,10 @@ def failed_rules_sql(expectations: Iterable[Expectation], on_fail: OnFail) -> st
 
 
 def duplicates_sql(expectation: Expectation, relation: str) -> str:
-    """A query: the values that ``unique`` finds more than once in a relation (its name or SQL), with ``_rows``, most first."""
+    """A query: the values that ``unique`` finds more than once in a relation, with their ``_rows``; most first.
+
+    ``relation`` is SQL: a table's name, quoted where it must be, or a query in brackets.
+    """
     names = [column(name).duckdb for name in expectation.columns]
     shown, known = ", ".join(names), " AND ".join(f"{name} IS NOT NULL" for name in names)
     return (

@@ -113,7 +113,7 @@ def unique(*columns: str, on_fail: Literal["warn", "fail"] = "fail") -> Expectat
     """No two rows of the table have the same values there; rows with a null among them are not compared."""
     if on_fail not in ("warn", "fail"):
         raise DefinitionError(
-            f"unique({', '.join(columns)}): on_fail={on_fail!r} can't be: which of two equal rows would be the wrong one?",
+            f"unique({', '.join(columns)}): on_fail={on_fail!r} can't be: which of two equal rows is the wrong one?",
             hint="Use on_fail='warn' or 'fail'.",
         )
     return _expectation("unique", columns, on_fail)

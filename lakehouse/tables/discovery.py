@@ -98,7 +98,7 @@ def _below(module: ModuleType, folder: Path) -> bool:
 def _walk(module: str, folder: Path | None, failures: dict[str, str]) -> Iterator[ModuleType]:
     try:
         found = importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         text, hint = _reason(error, module, folder)
         failures[text] = hint
         return

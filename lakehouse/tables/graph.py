@@ -42,7 +42,7 @@ class Graph:
         return self._tables[address]
 
     def order(self) -> tuple[str, ...]:
-        """Every address after all that it reads: bronze first, then by layer and name among those that could be next."""
+        """Every address after all that it reads: bronze first, then by layer and name."""
         return self._order
 
     def inputs(self, address: str) -> tuple[str, ...]:
@@ -137,7 +137,8 @@ def _reading(table: Table, known: set[str]) -> Iterator[str]:
     if not table.inputs:
         yield "reads nothing: name its parameter after the table that it receives, such as 'bronze_flights'."
     elif table.layer == "silver" and len(table.inputs) > 1:
-        yield f"reads {len(table.inputs)} tables ({', '.join(table.inputs)}): a silver table has one input. Join in gold."
+        names = ", ".join(table.inputs)
+        yield f"reads {len(table.inputs)} tables ({names}): a silver table has one input. Join in gold."
 
 
 def _rules(table: Table) -> Iterator[str]:
@@ -149,7 +150,8 @@ def _rules(table: Table) -> Iterator[str]:
     if table.sequence_by is not None and table.sequence_by in table.key:
         yield f"has sequence_by='{table.sequence_by}' in its key: rows of one key would never differ in it."
     seen: set[str] = set()
-    for rule in table.expect:
+    declared: tuple[object, ...] = table.expect  # a user may have listed anything
+    for rule in declared:
         if not isinstance(rule, Expectation):
             yield f"has {rule!r} in expect: an expectation is needed, such as not_null('origin')."
             continue

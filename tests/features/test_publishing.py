@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ NOW = START + 5 * DAY
 
 
 @pytest.fixture
-def applied(project: Project) -> Iterator[Project]:
+def applied(project: Project) -> Project:
     write(project, "gold.carrier_delay", DELAYS)
     write(project, "gold.route_load", LOADS)
     apply(project)
     publish(project, now=NOW)
-    yield project
+    return project
 
 
 def online(project: Project, *carriers: str) -> list[Any]:
@@ -54,7 +53,15 @@ def test_only_what_changed_is_published(applied: Project) -> None:
         ("carrier_delay", None), ("carrier_delay", "unchanged"), ("route_load", None), ("route_load", "done")
     ]  # fmt: skip
     assert [row["flights"] for row in look_up(applied, "route_load", [{"carrier": "11", "origin": 1}])] == [222]
-    assert got[1].rows == 1 and got[1].version == DeltaTable(applied.path("gold.route_load")).version()
+    assert (got[1].rows, got[1].version) == (1, DeltaTable(applied.path("gold.route_load")).version())
+
+
+def test_the_views_of_some_tables_only(applied: Project) -> None:
+    write(applied, "gold.carrier_delay", delays([("AA", 4, 4, 4.0, 4)]))
+    write(applied, "gold.route_load", loads([(1, "11", 2, 222)]))
+    assert statuses(publish(applied, now=NOW, tables=["gold.route_load"])) == {"route_load": "done"}
+    assert statuses(publish(applied, now=NOW, tables=["gold.route_load"])) == {"route_load": "unchanged"}
+    assert statuses(publish(applied, now=NOW)) == {"carrier_delay": "done", "route_load": "unchanged"}
 
 
 def test_deleted_keys_leave_and_a_correction_may_go_back_in_time(applied: Project) -> None:

@@ -51,7 +51,8 @@ def test_a_source_comes_back_from_its_proto() -> None:
         field_mapping={"a": "b"}, tags={"t": "1"}, description="d", owner="o", columns=["a"], key_types={"k": "INT64"},
     )  # fmt: skip
     back = DataSource.from_proto(source.to_proto())
-    assert back == source and hash(back) == hash(source)
+    assert back == source
+    assert hash(back) == hash(source)
     assert back != DeltaSource(name="one", table="gold.x", timestamp_field="at")
     assert source.to_proto().type == source.source_type() == DataSourceProto.CUSTOM_SOURCE
 

@@ -19,7 +19,7 @@ from lakehouse.quality.duckdb import passes_sql
         (lambda: not_null("a", ""), "not_null needs the name of a column"),
         (lambda: unique(), "unique needs the name of a column"),
         (lambda: not_null("a", on_fail="quarantin"), "Did you mean 'quarantine'?"),
-        (lambda: unique("a", on_fail="quarantine"), "which of two equal rows would be the wrong one?"),
+        (lambda: unique("a", on_fail="quarantine"), "which of two equal rows is the wrong one?"),
         (lambda: in_range("a", None, None), "needs a lower or an upper bound"),
         (lambda: in_range("a", 2, 1), "no value is between them"),
         (lambda: in_range("a", float("nan"), 1), "nothing compares with NaN"),

@@ -60,7 +60,8 @@ def wrapped(silver_flights):
     return silver_flights
 ''',
     "jobs/rules.py": "from jobs.more import step\nLIMIT = 10\nOTHER = 1\ndef shift(x):\n    return step(x)\n"
-    "class Scale(step.__class__ if False else object):\n    size = 2\n    def of(self, x):\n        return x * self.size\n",
+    "class Scale(step.__class__ if False else object):\n    size = 2\n    def of(self, x):\n"
+    "        return x * self.size\n",
     "jobs/more.py": "STEP = 1\ndef step(x):\n    return x + STEP\n",
     "jobs/text.py": "import re\nPATTERN = re.compile('a+')\ndef clean(x):\n    return PATTERN.sub('', x)\n",
     "jobs/late.py": "def late(x):\n    return x > 15\n",
@@ -68,8 +69,10 @@ def wrapped(silver_flights):
     "jobs/factory.py": "import functools\nfrom lakehouse import gold\n\n\ndef helper(x, n):\n    return x\n\n\n"
     "def make(name, days):\n    part = functools.partial(helper, n=days)\n\n    def body(silver_flights):\n"
     "        return part(silver_flights), days\n\n    body.__name__ = name\n    return gold.table(key='id')(body)\n\n\n"
-    "def logged(level):\n    def decorate(function):\n        def inner(*frames):\n            return function(*frames), level\n"
-    "        inner.__name__ = function.__name__\n        inner.__wrapped__ = function\n        return inner\n    return decorate\n",
+    "def logged(level):\n    def decorate(function):\n        def inner(*frames):\n"
+    "            return function(*frames), level\n"
+    "        inner.__name__ = function.__name__\n        inner.__wrapped__ = function\n"
+    "        return inner\n    return decorate\n",
 }
 
 
@@ -243,7 +246,7 @@ def test_installed_code_below_the_folder_is_not_the_projects(write):
 def test_a_table_of_a_notebook_has_a_fingerprint(tmp_path):
     def declared(limit: int):
         names: dict[str, object] = {"__name__": "__main__"}
-        exec(f"def x(bronze_x):\n    return bronze_x + {limit}", names)  # noqa: S102 - as a notebook does
+        exec(f"def x(bronze_x):\n    return bronze_x + {limit}", names)
         from lakehouse import silver
 
         return fingerprint(silver.table(key="id")(names["x"]), tmp_path)

@@ -1,0 +1,53 @@
+"""What every test may use: one Spark session for the whole run, and projects in folders of their own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.config import Project, load_project
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose session every other project of this process shares: Spark is opened once."""
+    folder = tmp_path_factory.mktemp("engine")
+    (folder / "conf").mkdir()
+    (folder / "conf" / "base.yaml").write_text("name: engine\nroot: lake\ntables: jobs.engine\nsources: {}\n")
+    yield load_project(folder)
+
+
+@pytest.fixture(scope="session")
+def spark(engine: Project):  # type: ignore[no-untyped-def]
+    """The engine's own session, with Delta and the settings of the local profile."""
+    from lakehouse.spark import open_session
+
+    session = open_session(engine)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Callable[..., Project]:
+    """Write a project: conf/base.yaml from ``sources``, jobs/shop/ from the ``tables`` module's text."""
+
+    def make(sources: str, tables: str = "", name: str = "shop") -> Project:
+        folder = tmp_path / "project"
+        for below in ("conf", f"jobs/{name}", "data/raw"):
+            (folder / below).mkdir(parents=True, exist_ok=True)
+        (folder / "conf" / "base.yaml").write_text(
+            f"name: {name}\nroot: data/lake\ntables: jobs.{name}\nsources:\n{sources}\n"
+        )
+        (folder / "jobs" / "__init__.py").touch()
+        (folder / "jobs" / name / "__init__.py").touch()
+        (folder / "jobs" / name / "tables.py").write_text(tables)
+        for module in [module for module in sys.modules if module.partition(".")[0] == "jobs"]:
+            del sys.modules[module]  # a command is a process of its own, and reads the code as it is then
+        importlib.invalidate_caches()
+        return load_project(folder)
+
+    return make

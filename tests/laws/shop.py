@@ -1,0 +1,86 @@
+"""A small shop and its oracle: what every table must hold, computed from the raw rows in plain Python."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+SOURCES = "  orders: {type: files, format: csv, path: data/raw/orders-*.csv}"
+
+TABLES = '''
+from pyspark.sql import functions as F
+from lakehouse import gold, silver
+from lakehouse.quality import in_range
+
+@silver.table(key="id", sequence_by="seq", expect=[in_range("amount", 0, 1000)])
+def orders(bronze_orders):
+    """The newest state of each order; drafts are left out."""
+    return bronze_orders.where("status <> 'draft'").select(
+        F.expr("try_cast(id AS bigint)").alias("id"),
+        F.expr("try_cast(seq AS bigint)").alias("seq"),
+        "customer",
+        F.expr("try_cast(amount AS bigint)").alias("amount"),
+    )
+
+@gold.table(key="customer")
+def totals(silver_orders):
+    """What each customer ordered."""
+    return silver_orders.groupBy("customer").agg(F.sum("amount").alias("amount"), F.count("*").alias("orders"))
+'''
+
+Row = tuple[int | None, int, str, int, str]  # id, seq, customer, amount, status
+
+
+def write_orders(folder: Path, name: str, rows: list[Row]) -> Path:
+    """A CSV as the shop's till would write it."""
+    lines = ["id,seq,customer,amount,status"]
+    lines += [f"{'' if row[0] is None else row[0]},{','.join(map(str, row[1:]))}" for row in rows]
+    path = folder / "data" / "raw" / f"orders-{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def expected(rows: list[Row]) -> dict[str, Any]:
+    """Silver, gold and the counts of law 1, whatever the order and batches in which the rows came."""
+    out = [row for row in rows if row[4] != "draft"]
+    good = [row for row in out if row[0] is not None and 0 <= row[3] <= 1000]
+    newest: dict[int, Row] = {}
+    for row in good:
+        assert row[0] is not None
+        best = newest.get(row[0])
+        if best is None or row[1] > best[1]:
+            newest[row[0]] = row
+    customers: dict[str, list[int]] = {}
+    for row in newest.values():
+        customers.setdefault(row[2], []).append(row[3])
+    return {
+        "bronze": Counter(tuple("" if value is None else str(value) for value in row) for row in rows),
+        "silver": Counter(row[:4] for row in newest.values()),
+        "gold": Counter((name, sum(amounts), len(amounts)) for name, amounts in customers.items()),
+        "counts": {"in": len(rows), "out": len(out), "quarantined": len(out) - len(good)},
+    }
+
+
+def stored(root: Path) -> dict[str, Any]:
+    """The same from the tables, read without the engine."""
+    bronze = DeltaTable(str(root / "bronze" / "orders")).to_pyarrow_table(filters=[("_kind", "=", "record")])
+    names = ("id", "seq", "customer", "amount", "status")
+    silver = DeltaTable(str(root / "silver" / "orders")).to_pyarrow_table().to_pylist()
+    gold = DeltaTable(str(root / "gold" / "totals")).to_pyarrow_table().to_pylist()
+    return {
+        "bronze": Counter(tuple(row[name] or "" for name in names) for row in bronze.to_pylist()),
+        "silver": Counter((row["id"], row["seq"], row["customer"], row["amount"]) for row in silver),
+        "gold": Counter((row["customer"], row["amount"], row["orders"]) for row in gold),
+    }
+
+
+def agree(root: Path, rows: list[Row]) -> None:
+    """Assert that the tables are what the oracle says."""
+    want, have = expected(rows), stored(root)
+    for layer in ("bronze", "silver", "gold"):
+        more, lost = have[layer] - want[layer], want[layer] - have[layer]
+        assert have[layer] == want[layer], f"{layer}: {more} too many, {lost} lost"

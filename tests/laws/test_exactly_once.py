@@ -1,0 +1,171 @@
+"""Law 2: a run that dies at any declared step of a commit and is started again leaves the tables of one that did not."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse.config import Project
+from lakehouse.pipeline import build, ingest
+from lakehouse.pipeline.workspace import Workspace
+from lakehouse.silver.state import receipts
+from tests.laws.shop import SOURCES, TABLES, Row, agree, expected, write_orders
+
+FIRST: list[Row] = [
+    (1, 1, "ada", 10, "new"),
+    (2, 1, "bob", 20, "new"),
+    (2, 3, "bob", 25, "paid"),
+    (None, 1, "eve", 5, "new"),
+    (3, 1, "ada", 5000, "new"),
+    (4, 1, "cy", 1, "draft"),
+]
+SECOND: list[Row] = [(1, 2, "ada", 15, "paid"), (2, 2, "bob", 99, "late"), (5, 1, "dan", 7, "new")]
+
+STEPS = [
+    ("lakehouse.bronze.landing", "create"),
+    ("lakehouse.bronze.landing", "append"),
+    ("lakehouse.silver.merging", "record"),
+    ("lakehouse.silver.merging", "create"),
+    ("lakehouse.silver.merging", "upsert"),
+    ("lakehouse.gold.building", "create"),
+    ("lakehouse.gold.building", "replace_by_difference"),
+]
+REBUILD = [
+    ("lakehouse.silver.merging", "set_properties"),
+    ("lakehouse.silver.merging", "record"),
+    ("lakehouse.silver.merging", "overwrite"),
+    ("lakehouse.gold.building", "set_properties"),
+    ("lakehouse.gold.building", "replace_by_difference"),
+]
+
+
+class Killed(BaseException):  # noqa: N818 - no error: the process ends here, and nothing may catch it
+    pass
+
+
+def dies(monkeypatch: pytest.MonkeyPatch, module: str, step: str, moment: str) -> None:
+    """Make the step end the run before it commits, or after, when the commit's reply is lost."""
+    real: Callable[..., Any] = getattr(sys.modules[module], step)
+
+    def step_that_dies(*args: Any, **named: Any) -> None:
+        if moment == "after":
+            real(*args, **named)
+        raise Killed(f"{moment} {module}.{step}")
+
+    monkeypatch.setattr(f"{module}.{step}", step_that_dies)
+
+
+def run_all(project: Project) -> None:
+    for part in (ingest, build):
+        report = part(project)
+        assert report.exit_code == 0, [str(result.error) for result in report.results if result.error]
+
+
+def counts_add_up(project: Project, rows: list[Row]) -> None:
+    """Law 1: what the receipts say together is what the oracle counts, each batch once."""
+    found = receipts(project.state("silver.orders"), Workspace(project).silver("silver.orders").origin)
+    counts = expected(rows)["counts"]
+    assert sum(one.rows_in for one in found) == counts["in"]
+    assert sum(one.rows_out for one in found) == counts["out"]
+    assert sum(one.quarantined for one in found) == counts["quarantined"]
+    assert all(one.adds_up for one in found)
+    memory = DeltaTable(str(project.state("silver.orders")))
+    assert memory.to_pyarrow_table(filters=[("_kind", "=", "reject")]).num_rows == counts["quarantined"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("module", "step"), STEPS)
+def test_killed_at_a_commit(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, module: str, step: str, moment: str
+) -> None:
+    project = make_project(SOURCES, TABLES)
+    rows: list[Row] = []
+    fell = 0
+    for name, more in (("1", FIRST), ("2", SECOND)):
+        write_orders(project.folder, name, more)
+        rows += more
+        with monkeypatch.context() as patched:
+            dies(patched, module, step, moment)
+            try:
+                run_all(project)
+            except Killed:
+                fell += 1
+        run_all(project)
+        agree(project.root, rows)
+    assert fell >= 1, "the step was in neither run"
+    counts_add_up(project, rows)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("module", "step"), REBUILD)
+def test_killed_in_a_rebuild(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, module: str, step: str, moment: str
+) -> None:
+    project = make_project(SOURCES, TABLES)
+    write_orders(project.folder, "1", FIRST + SECOND)
+    run_all(project)
+    table = str(project.path("silver.orders"))
+    identity = DeltaTable(table).metadata().id
+    make_project(SOURCES, TABLES.replace("0, 1000)", "0, 20)").replace('F.count("*")', 'F.count("id")'))
+    with monkeypatch.context() as patched:
+        dies(patched, module, step, moment)
+        with pytest.raises(Killed):
+            run_all(project)
+    run_all(project)
+    out_of_range = [row if row[3] <= 20 else (*row[:3], 5000, row[4]) for row in FIRST + SECOND]
+    agreed = expected(out_of_range)
+    found = DeltaTable(table)
+    assert {row["id"]: row["amount"] for row in found.to_pyarrow_table().to_pylist()} == {
+        row[0]: row[3] for row in agreed["silver"]
+    }
+    assert found.metadata().id == identity
+    counts_add_up(project, out_of_range)
+
+
+CHILD = """
+import os, signal, sys, threading, time
+from lakehouse.cli import run
+def end():
+    time.sleep(float(sys.argv[1]))
+    os.killpg(0, signal.SIGKILL)
+threading.Thread(target=end, daemon=True).start()
+sys.exit(run(["run"]))
+"""
+
+
+def killed_run(project: Project, delay: float) -> int:
+    """``lakehouse run`` in processes of their own; Python and its JVM are killed together after the delay."""
+    command = [sys.executable, "-c", CHILD, str(delay)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=project.folder, start_new_session=True, **quiet).wait()  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("delay", [6.0, 9.0])
+def test_kill_9(spark: Any, make_project: Any, delay: float) -> None:
+    """Whatever the moment hits, the next run ends right."""
+    project = make_project(SOURCES, TABLES)
+    write_orders(project.folder, "1", FIRST)
+    killed_run(project, delay)
+    write_orders(project.folder, "2", SECOND)
+    run_all(project)
+    agree(project.root, FIRST + SECOND)
+    counts_add_up(project, FIRST + SECOND)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", range(100))
+def test_kill_9_at_random(spark: Any, make_project: Any, seed: int) -> None:
+    moment = random.Random(seed)
+    project = make_project(SOURCES, TABLES)
+    for name, rows in (("1", FIRST), ("2", SECOND)):
+        write_orders(project.folder, name, rows)
+        killed_run(project, moment.uniform(3, 14))
+    run_all(project)
+    agree(project.root, FIRST + SECOND)
+    counts_add_up(project, FIRST + SECOND)
