@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped, unused-ignore]
 
 PACKAGES = ("lakehouse", "pyspark", "delta-spark", "feast", "deltalake", "duckdb", "polars", "pyarrow")
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped, unused-ignore]
 
 MIB = 2**20
 EACH_S, EACH_AT_FIRST_S, AT_FIRST_S = 0.05, 0.01, 1.0
@@ -60,11 +60,11 @@ class Rounds:
 
     def median(self, what: str, side: str = "ours") -> float:
         """The median of ``wall_s``, ``cpu_s`` or ``memory_mib`` of one side."""
-        return median(getattr(cost, what) for cost in getattr(self, side))
+        return float(median(getattr(cost, what) for cost in getattr(self, side)))
 
 
 def in_turn(rounds: int, ours: Callable[[], Cost], floor: Callable[[], Cost]) -> Rounds:
-    """Both, ``rounds`` times. Who goes first changes each time, so that neither always finds the other's warm caches."""
+    """Both, ``rounds`` times. Who goes first changes each time, so that neither always finds warm caches."""
     found = Rounds()
     sides = [(found.ours, ours), (found.floor, floor)]
     for _ in range(rounds):

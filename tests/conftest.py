@@ -35,8 +35,8 @@ def spark(engine: Project):  # type: ignore[no-untyped-def]
 def make_project(tmp_path: Path) -> Callable[..., Project]:
     """Write a project: conf/base.yaml from ``sources``, jobs/shop/ from the ``tables`` module's text."""
 
-    def make(sources: str, tables: str = "", name: str = "shop") -> Project:
-        folder = tmp_path / "project"
+    def make(sources: str, tables: str = "", name: str = "shop", folder: str | Path = "project") -> Project:
+        folder = tmp_path / folder
         for below in ("conf", f"jobs/{name}", "data/raw"):
             (folder / below).mkdir(parents=True, exist_ok=True)
         (folder / "conf" / "base.yaml").write_text(

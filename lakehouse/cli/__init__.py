@@ -1,4 +1,4 @@
-"""The ``lakehouse`` command: words to calls. ``main()`` is its entry point, ``run()`` what a job of spark-submit calls."""
+"""The ``lakehouse`` command: words to calls. ``main()`` is its entry point; jobs of spark-submit call ``run()``."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _called(words: list[str], output: Output, *, debug: bool) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the last resort: nothing ends in a traceback
+    except Exception as error:  # the last resort: nothing ends in a traceback
         return _failed(output, _unexpected(error), debug)
     if code == INTERRUPTED:
         output.stopped()

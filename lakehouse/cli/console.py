@@ -46,9 +46,13 @@ def console_on(stream: Any) -> Console:
 class ConsoleOutput:
     as_json = False
 
+    def __init__(self) -> None:
+        # Taken now: a library that is imported meanwhile may redirect them, in another thread even.
+        self._stdout, self._stderr = sys.stdout, sys.stderr
+
     @cached_property
     def console(self) -> Console:
-        return console_on(sys.stdout)
+        return console_on(self._stdout)
 
     def __enter__(self) -> Self:
         return self
@@ -71,18 +75,18 @@ class ConsoleOutput:
                 self.console.print(part)
 
     def error(self, error: LakehouseError) -> None:
-        console = console_on(sys.stderr)
+        console = console_on(self._stderr)
         console.print(Text.assemble(("Error: ", STYLES["bad"]), error.message), soft_wrap=True)
         for line in error.hint.splitlines():
             console.print(Text(f"  {line}", STYLES["command"]), soft_wrap=True)
 
     def stopped(self) -> None:
-        console_on(sys.stderr).print("Interrupted.")
+        console_on(self._stderr).print("Interrupted.")
 
     def nobody_reads(self) -> None:
         # Python flushes stdout once more when it ends, and would complain.
         with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
 
     def _grid(self, grid: Grid) -> None:
         cells = [[shown(value) for value in row] for row in grid.rows]

@@ -89,7 +89,7 @@ def certificates(project: Project | None) -> Finding:
     return Finding(
         "network",
         "warning",
-        f"{own[0]} is set, but {find_java().found}'s Java does not read it: fetching jars may end with 'PKIX path building'",
+        f"{own[0]} is set, but Java ({find_java().found}) does not read it: fetching jars may end with 'PKIX …'",
         "Name a truststore: export JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE "
         "(make one: keytool -importcert -file CERTIFICATE -keystore FILE).",
     )
@@ -165,7 +165,7 @@ def _promises(folder: Path) -> dict[str, bool]:
     first, second = folder / "first", folder / "second"
     first.write_text("1")
     second.write_text("2")
-    os.replace(first, second)
+    first.replace(second)
     renamed = not first.exists() and second.read_text() == "1"
     try:
         os.close(os.open(second, os.O_CREAT | os.O_EXCL | os.O_WRONLY))

@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows under column names. Numbers stand to the right; ``fit`` leaves columns out that a terminal has no room for."""
+    """Rows under column names. Numbers stand to the right; ``fit`` leaves out columns that have no room."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]

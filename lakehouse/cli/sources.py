@@ -29,7 +29,8 @@ def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
 def matching(project: Project, name: str) -> list[Path]:
     """The files that a source's path matches now, sorted."""
     pattern = pattern_of(project, name)
-    found = (Path(os.path.normpath(path)) for path in glob.glob(pattern, recursive=True))
+    # Path.glob takes no absolute pattern.
+    found = (Path(os.path.normpath(path)) for path in glob.iglob(pattern, recursive=True))  # noqa: PTH207
     return sorted(path for path in found if path.is_file())
 
 

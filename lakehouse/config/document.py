@@ -82,7 +82,7 @@ class _Reader:
                 return None, self.problems
             top = YAML(typ="safe", pure=True).compose(text)
             node = Node({}, self.name, 1) if top is None else self._node(top, (), 0)
-        except _TooMuch as stop:
+        except _RefusedError as stop:
             return None, [Problem(self.name, stop.line, "", stop.text)]
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -109,9 +109,9 @@ class _Reader:
                 depth -= 1
             documents += kind == "DocumentStartEvent"
             if documents > 1:
-                raise _TooMuch(line, "holds more than one document (a line '---' starts another)")
+                raise _RefusedError(line, "holds more than one document (a line '---' starts another)")
             if depth > MAX_DEPTH:
-                raise _TooMuch(line, f"is nested deeper than {MAX_DEPTH} levels")
+                raise _RefusedError(line, f"is nested deeper than {MAX_DEPTH} levels")
             tag = getattr(event, "tag", None)
             if tag is not None and str(tag) != "!":
                 self._problem(line, (), f"has a tag ({str(tag)[:40]}); configuration is plain data")
@@ -120,7 +120,9 @@ class _Reader:
         line = node.start_mark.line + 1
         self.values += 1
         if self.values > MAX_VALUES or depth > MAX_DEPTH:
-            raise _TooMuch(line, f"has aliases that unfold to more than {MAX_VALUES:,} values or {MAX_DEPTH} levels")
+            raise _RefusedError(
+                line, f"has aliases that unfold to more than {MAX_VALUES:,} values or {MAX_DEPTH} levels"
+            )
         if node.id == "mapping":
             return Node(self._mapping(node, path, depth), self.name, line)
         if node.id == "sequence":
@@ -150,7 +152,7 @@ class _Reader:
         self.problems.append(Problem(self.name, line, ".".join(path), text))
 
 
-class _TooMuch(Exception):
+class _RefusedError(Exception):
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
         self.line, self.text = line, text

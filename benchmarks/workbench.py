@@ -1,0 +1,112 @@
+"""What every benchmark works with: copies of the example project, commands on them, figures with their versions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.figures import Figure
+from benchmarks.machine import REPOSITORY, load, machine, versions
+from benchmarks.measure import BenchmarkError, Done, run
+
+LAKEHOUSE = str(Path(sys.executable).with_name("lakehouse"))
+PROJECT = ("conf", "jobs", "features")
+
+
+class Workbench:
+    """A folder of its own, on the project's disk: the user's tables are not touched. Use :func:`workbench`."""
+
+    def __init__(self, folder: Path, rounds: int | None) -> None:
+        self.folder = folder
+        self._rounds = rounds
+        self._load: float | None = None
+
+    def rounds(self, usual: int) -> int:
+        """How often to measure: what the caller of the benchmarks asked for, else what is usual for this one."""
+        return self._rounds or usual
+
+    def copy(self, name: str) -> Path:
+        """A new copy of the example project, without data."""
+        project = self.folder / name
+        for part in PROJECT:
+            shutil.copytree(REPOSITORY / part, project / part, ignore=shutil.ignore_patterns("__pycache__"))
+        return project
+
+    @cached_property
+    def staged(self) -> Path:
+        """A project with a year of raw files and no tables."""
+        project = self.copy("staged")
+        self.stage(project)
+        return project
+
+    @cached_property
+    def built(self) -> Path:
+        """A project after ``lakehouse demo``. Benchmarks read it and leave it as it is."""
+        project = self.copy("built")
+        self.lakehouse(project, "demo")
+        return project
+
+    def stage(self, project: Path, *, months: int = 12) -> list[Path]:
+        """Put raw files where the project's sources look; the files that were not there before."""
+        from jobs.flights.stage import stage
+
+        return list(stage(project / "data" / "raw", months=months).written)
+
+    def lakehouse(self, project: Path, *words: str) -> Done:
+        """A command of the engine, as a user runs it, in a process of its own."""
+        return run([LAKEHOUSE, *words], project)
+
+    def answer(self, project: Path, *words: str) -> tuple[Done, dict[str, Any]]:
+        """The same, with its answer as JSON."""
+        done = self.lakehouse(project, *words, "--json")
+        try:
+            found = json.loads(done.stdout)
+        except ValueError as error:
+            raise BenchmarkError(f"lakehouse {' '.join(words)} did not answer in JSON: {done.stdout[:500]}") from error
+        if not isinstance(found, dict):
+            raise BenchmarkError(f"lakehouse {' '.join(words)} answered with {type(found).__name__}")
+        return done, found
+
+    def python(self, *words: str) -> Done:
+        """The same Python, from the repository's root."""
+        return run([sys.executable, *words], REPOSITORY)
+
+    def begin(self) -> None:
+        """Note how busy the machine is; call it when all is prepared, before the first round."""
+        self._load = load()
+
+    def figure(self, name: str, unit: str, ours: float, *, how: str, **more: Any) -> Figure:
+        """A figure of this machine, now. What else it may have: see :class:`Figure`."""
+        return Figure(
+            name=name,
+            unit=unit,
+            ours=ours,
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+            versions=versions(),
+            machine=machine(self.folder),
+            load=self._load,
+            how=how,
+            **more,
+        )
+
+
+@contextmanager
+def workbench(rounds: int | None) -> Iterator[Workbench]:
+    """A workbench whose folder is deleted at the end."""
+    parent = REPOSITORY / ".cache"
+    parent.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="benchmarks-", dir=parent) as name:
+        yield Workbench(Path(name), rounds)
+
+
+def middle(walls: Sequence[float]) -> int:
+    """The place of the round that took the median time, or as near below it as there is one."""
+    return sorted(range(len(walls)), key=walls.__getitem__)[(len(walls) - 1) // 2]

@@ -1,0 +1,65 @@
+"""Law 3: any order and any batching of the same events gives the same silver table; law 7: and so does a rebuild."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse.pipeline import build, ingest
+from tests.laws.shop import SOURCES, TABLES, Row, agree, write_orders
+
+
+def history(seed: int) -> list[Row]:
+    """Inserts, updates, doubled and late events, bad values and keys; sequences differ within a key."""
+    draw = random.Random(seed)
+    rows: list[Row] = []
+    for sequence in range(40):
+        key = draw.choice([1, 2, 3, 4, 5, None])
+        amount = draw.choice([0, 5, 1000, 1001, -1, draw.randrange(1000)])
+        rows.append((key, sequence, draw.choice(["ada", "bob", "cy"]), amount, draw.choice(["new", "paid", "draft"])))
+    rows += draw.sample(rows, 10)
+    return rows
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_any_order_and_any_batching(spark: Any, make_project: Any, seed: int) -> None:
+    rows = history(seed)
+    draw = random.Random(seed)
+    draw.shuffle(rows)
+    project = make_project(SOURCES, TABLES)
+    cuts = sorted(draw.sample(range(1, len(rows)), 2))
+    for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, len(rows)], strict=True)):
+        write_orders(project.folder, str(number), rows[start:stop])
+        for part in (ingest, build):
+            assert part(project).exit_code == 0
+        agree(project.root, rows[:stop])
+
+
+def test_equal_sequences_are_decided_by_content(spark: Any, make_project: Any) -> None:
+    events: list[Row] = [(1, 1, "ada", 10, "new"), (1, 1, "bob", 20, "new"), (1, 1, "ada", 30, "new")]
+    found = []
+    for order in (events, events[::-1]):
+        project = make_project(SOURCES, TABLES, folder=f"order{len(found)}")
+        for number, row in enumerate(order):
+            write_orders(project.folder, str(number), [row])
+            for part in (ingest, build):
+                assert part(project).exit_code == 0
+        found.append(DeltaTable(str(project.path("silver.orders"))).to_pyarrow_table().to_pylist())
+    assert found[0] == found[1]
+
+
+def test_without_a_sequence_the_later_landed_wins(spark: Any, make_project: Any) -> None:
+    tables = TABLES.replace(', sequence_by="seq"', "")
+    project = make_project(SOURCES, tables)
+    write_orders(project.folder, "1", [(1, 9, "ada", 1, "new"), (1, 1, "ada", 2, "new"), (2, 1, "bob", 1, "new")])
+    write_orders(project.folder, "2", [(2, 0, "bob", 2, "new")])
+    for part in (ingest, build):
+        assert part(project).exit_code == 0
+    write_orders(project.folder, "0", [(2, 5, "bob", 3, "new")])
+    for part in (ingest, build):
+        assert part(project).exit_code == 0
+    rows = DeltaTable(str(project.path("silver.orders"))).to_pyarrow_table().to_pylist()
+    assert {row["id"]: row["amount"] for row in rows} == {1: 2, 2: 3}
