@@ -43,6 +43,8 @@ def main(words: Sequence[str]) -> int:
     names = given.names or list(QUICK if given.quick else BENCHMARKS)
     into: Path | None = given.into or (None if given.quick else HERE)
     console = Console()
+    if not console.is_terminal:
+        console.width = 160
     pin_cores(given.cores)
     failed = False
     measured: list[Figure] = []
@@ -51,6 +53,9 @@ def main(words: Sequence[str]) -> int:
             console.print(f"{name}: load average {load() or 0:.2f}", highlight=False)
             try:
                 found = list(BENCHMARKS[name](bench))
+            except KeyboardInterrupt:
+                console.print(f"Interrupted in {name}")
+                return 130
             except (BenchmarkError, LakehouseError) as error:
                 console.print(f"{name} could not be measured: {error}", style="red", markup=False, highlight=False)
                 failed = True
@@ -72,13 +77,22 @@ def main(words: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"just these of: {', '.join(BENCHMARKS)}")
-    parser.add_argument("--rounds", type=int, help="how often to measure each; else what is usual for it, 3 to 9")
-    parser.add_argument("--cores", type=int, default=2, help="how many cores may be used, where the system can say (2)")
+    parser.add_argument("--rounds", type=_count, help="how often to measure each; else what is usual for it, 3 to 9")
+    parser.add_argument(
+        "--cores", type=_count, default=2, help="how many cores may be used, where the system can say (2)"
+    )
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER", help="where to write the results, merged with those there"
     )
     parser.add_argument("--quick", action="store_true", help="one round of help and check; writes only with --into")
     return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 if __name__ == "__main__":

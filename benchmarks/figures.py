@@ -127,9 +127,10 @@ def markdown(figures: Sequence[Figure]) -> str:
         "",
         "## Beside wall time",
         "",
-        "CPU seconds and peak resident memory are those of the whole process tree, the JVM included. *Others*: CPU "
-        "seconds that everything else on the machine took meanwhile, the most of any of our rounds; *load*: the load "
-        "average of the minute before, to which the benchmark's own preparation adds.",
+        "CPU seconds of each round and the most resident memory of any are those of the whole process tree, the JVM "
+        "included; no memory where both sides share a process. *Others*: CPU seconds that everything else on the "
+        "machine took meanwhile, the most in any of our rounds. *Load*: the load average of the minute before, to "
+        "which the benchmark's own preparation adds.",
         "",
         *_grid(COST_COLUMNS, [_cost_cells(figure) for figure in figures if figure.costs]),
         "",
@@ -138,9 +139,9 @@ def markdown(figures: Sequence[Figure]) -> str:
     ]
     for figure in figures:
         if figure.parts:
-            lines += [f"{figure.name}, {figure.unit}, of the median round:", ""]
-            lines += [*_grid(list(figure.parts), [[_number(part) for part in figure.parts.values()]]), ""]
-    lines += ["## How it was measured", ""]
+            parts = " · ".join(f"{name} {_number(part)}" for name, part in figure.parts.items())
+            lines.append(f"- **{figure.name}**, {figure.unit}, the median round: {parts}")
+    lines += ["", "## How it was measured", ""]
     for figure in figures:
         compared = [
             f" {name}: {text}." for name, text in (("Floor", figure.floor_is), ("Peer", figure.peer_is)) if text

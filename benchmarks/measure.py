@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -59,8 +60,12 @@ class Rounds:
     floor: list[Cost] = field(default_factory=list)
 
     def median(self, what: str, side: str = "ours") -> float:
-        """The median of ``wall_s``, ``cpu_s`` or ``memory_mib`` of one side."""
+        """The median of ``wall_s`` or ``cpu_s`` of one side."""
         return float(median(getattr(cost, what) for cost in getattr(self, side)))
+
+    def peak_gib(self, side: str) -> float:
+        """The most memory of all rounds of one side."""
+        return max(cost.memory_mib or 0.0 for cost in getattr(self, side)) / 1024
 
 
 def in_turn(rounds: int, ours: Callable[[], Cost], floor: Callable[[], Cost]) -> Rounds:
@@ -83,19 +88,24 @@ def run(command: Sequence[str], folder: Path, *, limit_s: float = 600.0) -> Done
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=errors)
         tree = Tree(process.pid)
         watcher = threading.Thread(target=tree.watch, name="watch", daemon=True)
-        watcher.start()
         stopper = threading.Timer(limit_s, tree.kill)
+        watcher.start()
         stopper.start()
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begun
-        stopper.cancel()
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:  # an interrupt: nothing that we started goes on
+            tree.kill()
+            raise
+        finally:
+            wall = time.perf_counter() - begun
+            stopper.cancel()
+            tree.ended.set()
         process.returncode = os.waitstatus_to_exitcode(status)
-        tree.ended.set()
         watcher.join()
         cpu = tree.cpu_s(used.ru_utime + used.ru_stime)
         others = max(0.0, machine_cpu_s() - busy - cpu)
         if process.returncode:
-            said = _text(errors) or _text(out) or "it said nothing"
+            said = "\n".join(filter(None, (_text(errors), _text(out)))) or "it said nothing"
             took = f"after {wall:.1f} s" + (f", the limit of {limit_s:.0f} s" if wall >= limit_s else "")
             raise BenchmarkError(f"{' '.join(command)}\nended with {process.returncode} {took}:\n{said[-2000:]}")
         return Done(Cost(wall, cpu, tree.peak / MIB, others), _text(out))
@@ -138,14 +148,13 @@ class Tree:
                 self._outlived.add(process.pid)
                 self._count(process)
                 if time.monotonic() > deadline:
-                    process.kill()
+                    _kill(process)
             time.sleep(EACH_S)
 
     def kill(self) -> None:
         """End them all, by their ids."""
         for process in reversed(list(self._seen.values())):
-            if _alive(process):
-                process.kill()
+            _kill(process)
 
     def cpu_s(self, reaped: float) -> float:
         """CPU seconds of all; ``reaped`` is what the system says of the first process and those that it waited for.
@@ -157,12 +166,13 @@ class Tree:
         return max(reaped + outlived, sum(self._cpu.values()))
 
     def _look(self) -> None:
-        try:
+        known = set(self._seen)
+        with suppress(psutil.Error):  # it may just have ended
             for process in self._root.children(recursive=True):
                 self._seen.setdefault(process.pid, process)
-        except psutil.Error:
-            pass  # it has just ended
-        self.peak = max(self.peak, sum(self._count(process) for process in list(self._seen.values())))
+        # A process between fork and exec shows its parent's memory as its own, so a new one counts from its second look.
+        sizes = {pid: self._count(process) for pid, process in list(self._seen.items())}
+        self.peak = max(self.peak, sum(size for pid, size in sizes.items() if pid in known))
 
     def _count(self, process: psutil.Process) -> int:
         """Remember its CPU seconds; returns its resident bytes."""
@@ -181,6 +191,12 @@ def _alive(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def _kill(process: psutil.Process) -> None:
+    # psutil refuses an id that the system has given to another process since.
+    with suppress(psutil.Error):
+        process.kill()
 
 
 def _cpu_s(process: psutil.Process) -> float | None:

@@ -49,8 +49,9 @@ def land(
     """Append the batch to the bronze table in ``path``, making the table with the first one.
 
     A batch's number is the table version that it is planned for: it grows with each, also across a restore, which
-    makes a version of its own. Raises ContractError where the columns break the source's contract and
-    ConservationError where Spark reads another number of records than the bytes hold; nothing is written then.
+    makes a version of its own. Raises ContractError where the columns break the source's contract,
+    SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
+    records than the bytes hold; nothing is written then.
     """
     from pyspark.sql import functions as F
 
@@ -59,6 +60,7 @@ def land(
     frame = batch.read(session)
     _check_types(name, receipts, frame)
     landed = frame.count()
+    batch.require_unchanged()
     if landed != batch.records:
         raise ConservationError(
             f"bronze.{name}: the files hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
@@ -87,27 +89,35 @@ def records(session: SparkSession, path: Path, *, version: int, after: int, upto
 
 
 def _check_contract(name: str, source: Source, receipts: Receipts, batch: Batch) -> str:
-    """What the batch's columns change, in words; nothing when they are bronze's."""
-    if receipts.table is None or not batch.columns:
-        return ""
-    known = [column for column in receipts.table.columns if column not in ENGINE_COLUMNS]
-    new = [column for column in batch.columns if column not in known]
-    lost = [column for column in known if column not in batch.columns]
-    clash = {column.casefold(): column for column in known}
-    cased = [f"{column} (bronze has {clash[column.casefold()]})" for column in new if column.casefold() in clash]
-    for found, allowed, what in (
-        (cased, False, "columns that differ from bronze's only in case"),
-        (new, source.new_columns == "evolve", "new columns"),
-        (lost, source.lost_columns == "null", "lost columns"),
-    ):
-        if found and not allowed:
-            raise ContractError(
-                f"sources.{name}: {what}: {', '.join(found)}; nothing landed of {len(batch.files)} file(s)",
-                hint=f"Mend the files, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'",
-            )
-    return "; ".join(
-        f"{what}: {', '.join(found)}" for found, what in ((new, "new columns"), (lost, "lost columns")) if found
-    )
+    """What the files' columns change, in words; nothing when they are bronze's.
+
+    Each file is compared with bronze and the files before it, so that the outcome is the same for any batching.
+    """
+    columns = receipts.table.columns if receipts.table is not None else ()
+    known = {column.casefold(): column for column in columns if column not in ENGINE_COLUMNS}
+    noted: dict[str, dict[str, None]] = {"new columns": {}, "lost columns": {}}
+    for file, found in zip(batch.files, batch.columns_of, strict=True):
+        if not found:
+            continue  # quarantined whole
+        cased = [column for column in found if known.get(column.casefold(), column) != column]
+        new = [column for column in found if known and column.casefold() not in known]
+        lost = [column for column in known.values() if column not in found and column not in cased]
+        for odd, allowed, what in (
+            (cased, False, "columns that differ from bronze's only in case"),
+            (new, source.new_columns == "evolve", "new columns"),
+            (lost, source.lost_columns == "null", "lost columns"),
+        ):
+            if odd and not allowed:
+                raise ContractError(
+                    f"sources.{name}: {file.path}: {what}: {', '.join(odd)}; nothing landed of "
+                    f"{len(batch.files)} file(s)",
+                    hint="Mend the file, or allow it in conf/: "
+                    f"sources.{name}: new_columns: evolve, lost_columns: 'null'",
+                )
+        noted["new columns"].update(dict.fromkeys(new))
+        noted["lost columns"].update(dict.fromkeys(lost))
+        known.update({column.casefold(): column for column in found})
+    return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in noted.items() if columns)
 
 
 def _check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:

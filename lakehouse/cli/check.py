@@ -98,10 +98,7 @@ def _check_features(project: Project) -> str:
     # Importing Feast costs seconds: that is why it is avoided above.
     from lakehouse.features import repository
 
-    look = getattr(repository, "check", None)
-    if look is None:
-        return "not checked"
-    look(project)
+    repository.check(project)
     remembered.parent.mkdir(exist_ok=True)
     draft = remembered.with_suffix(f".{os.getpid()}")
     draft.write_text(mark)

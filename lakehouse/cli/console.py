@@ -96,7 +96,12 @@ class ConsoleOutput:
         ]
         count = _fitting(widths, self.console.width) if grid.fit else len(widths)
         table = Table(
-            box=box.SIMPLE_HEAD, title=grid.title or None, title_justify="left", title_style="bold", pad_edge=False
+            box=box.SIMPLE_HEAD,
+            title=grid.title or None,
+            title_justify="left",
+            title_style="bold",
+            pad_edge=False,
+            collapse_padding=True,
         )
         for place, name in enumerate(grid.columns[:count]):
             number = bool(grid.rows) and all(_is_number(row[place]) for row in grid.rows)
@@ -104,7 +109,7 @@ class ConsoleOutput:
                 Text(name),
                 justify="right" if number else "left",
                 overflow="ellipsis" if grid.fit else "fold",
-                no_wrap=grid.fit or place < count - 1,  # what is long, a note or a reason, stands last
+                no_wrap=grid.fit or number,  # a number that is cut short would be another number
                 max_width=WIDEST_CELL if grid.fit else None,
             )
         for row in cells:

@@ -76,7 +76,7 @@ def _tables(lake: Lake, env: str | None) -> Page:
             "changed": snapshot.changed,
         }
         data.append({"address": address, "built": True, **facts, "columns": snapshot.columns})
-        changed = snapshot.changed.replace(microsecond=0)
+        changed = f"{snapshot.changed:%Y-%m-%d %H:%M}"
         size = _size(snapshot.bytes)
         rows.append([address, f"{snapshot.rows:,}", len(snapshot.columns), snapshot.version, size, changed])
     parts: list[Any] = [Grid(["table", "rows", "columns", "version", "size", "changed (UTC)"], rows)]
@@ -138,7 +138,7 @@ def _runs(lake: Lake, env: str | None, limit: int) -> Page:
         return Page(data, [Line("Nothing has run yet."), *next_lines(command("ingest", env))])
     landed.sort(key=lambda receipt: (receipt["at"], receipt["address"]))
     first = [
-        [receipt["address"], receipt["batch"], receipt["at"].replace(microsecond=0), len(receipt["files"])]
+        [receipt["address"], receipt["batch"], f"{receipt['at']:%Y-%m-%d %H:%M}", len(receipt["files"])]
         + [f"{receipt[count]:,}" for count in ("read", "landed", "quarantined")]
         + [_sides(receipt["read"], receipt["landed"] + receipt["quarantined"])]
         for receipt in landed[-limit:]

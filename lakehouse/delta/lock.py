@@ -56,7 +56,10 @@ def _take(spark: SparkSession, address: str, file: Path, deadline: float) -> Any
         except Py4JJavaError as error:
             if "OverlappingFileLock" not in str(error.java_exception.getClass().getName()):
                 channel.close()
-                raise
+                raise StorageError(
+                    f"{file}: can't be locked: {_reason(error)}",
+                    hint="The file system must know locks: name another root in conf/.",
+                ) from error
         if time.monotonic() >= deadline:
             channel.close()
             raise LockedError(

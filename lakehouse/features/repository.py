@@ -49,9 +49,8 @@ def preload() -> threading.Thread:
     """Import Feast in a thread, while something else (a JVM) does the work."""
 
     def load() -> None:
-        with quiet():
-            importlib.import_module("feast.repo_operations")
-            importlib.import_module("lakehouse.features.offline_store")
+        importlib.import_module("feast.repo_operations")
+        importlib.import_module("lakehouse.features.offline_store")
 
     thread = threading.Thread(target=load, name="import feast")
     thread.start()
@@ -85,6 +84,13 @@ def apply(project: Project, *, force: bool = False) -> Applied:
     )
     _remember(settings, code, applied, _columns(store))
     return replace(applied, seconds=time.monotonic() - started, output=printed.getvalue())
+
+
+def check(project: Project) -> None:
+    """Import the definitions, without tables and without a registry. Raises ConfigError or DefinitionError."""
+    read_settings(project)
+    with quiet():
+        _definitions(project.features)
 
 
 def look_up(

@@ -51,9 +51,9 @@ class Snapshot:
         actions = self._actions()
         counts = [action["num_records"] for action in actions]
         if None in counts:
-            return sum(batch.num_rows for batch in self._scan([self._least_column()]))
+            return int(self._scanned([self._least_column()]).num_rows)
         deleted = 0
-        if self._has_deletion_vectors:
+        if "deletionVectors" in (self._delta.protocol().reader_features or []):
             seen = {action["path"].rpartition("/")[2] for action in actions}
             import pyarrow as pa
 
@@ -87,15 +87,10 @@ class Snapshot:
 
     def bookkeeping(self, columns: Sequence[str]) -> pa.Table:
         """As :meth:`arrow` with the columns that a reader does not see; a column that is not there is left out."""
-        import pyarrow.compute as pc
-
         here = {field.name for field in self._delta.schema().fields}
         wanted = [column for column in columns if column in here]
-        condition = pc.field(KIND) == self._kind if self._kind else None
         with self._reading():
-            if self._has_deletion_vectors:
-                return self._scanned(wanted)
-            return self._delta.to_pyarrow_dataset().to_table(columns=wanted, filter=condition)
+            return self._scanned(wanted)
 
     def files(self) -> list[str] | None:
         """The Parquet files that hold exactly this snapshot's rows; None where a file alone does not tell its rows.
@@ -114,9 +109,7 @@ class Snapshot:
     def rows_of_all_kinds(self) -> pa.Table:
         """The rows, and those of other kinds; in memory, for where :meth:`files` can't be used."""
         with self._reading():
-            if self._has_deletion_vectors:
-                return self._scanned([field.name for field in self._delta.schema().fields])
-            return self._delta.to_pyarrow_table()
+            return self._scanned([field.name for field in self._delta.schema().fields], predicate=None)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -135,10 +128,6 @@ class Snapshot:
         """The SQL condition that picks this snapshot's rows out of :meth:`rows_of_all_kinds`."""
         return f"{KIND} = '{self._kind}'" if self._kind else "true"
 
-    @cached_property
-    def _has_deletion_vectors(self) -> bool:
-        return "deletionVectors" in (self._delta.protocol().reader_features or [])
-
     def _actions(self) -> list[dict[str, Any]]:
         """What the log says of each file that holds rows. Read without pyarrow, whose import takes half a second."""
         table = self._delta.get_add_actions(flatten=True)
@@ -147,14 +136,13 @@ class Snapshot:
         actions = [{name: column[row].as_py() for name, column in named.items()} for row in range(table.num_rows)]
         return [action for action in actions if not self._kind or action.get(f"partition.{KIND}") == self._kind]
 
-    def _scan(self, columns: list[str]) -> pa.RecordBatchReader:
+    def _scanned(self, columns: list[str], predicate: str | None = "") -> pa.Table:
         import pyarrow as pa
 
-        predicate = self.condition if self._kind else None
-        return pa.RecordBatchReader.from_stream(self._delta.scan(columns=columns, predicate=predicate))
-
-    def _scanned(self, columns: list[str]) -> pa.Table:
-        return _plain_types(self._scan(columns).read_all())
+        # scan alone: it applies deletion vectors, and a process that also used to_pyarrow_* may abort when it ends.
+        wanted = (self.condition if self._kind else None) if predicate == "" else predicate
+        stream = self._delta.scan(columns=columns, predicate=wanted)
+        return _plain_types(pa.RecordBatchReader.from_stream(stream).read_all())
 
     def _least_column(self) -> str:
         narrow = ("boolean", "byte", "short", "integer", "long", "date", "double")

@@ -27,7 +27,7 @@ class Tally:
 
     def columns(self) -> list[Column]:
         """One aggregate for each rule."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F
 
         from lakehouse.quality.spark import passes
 
@@ -35,7 +35,7 @@ class Tally:
 
     def sums(self) -> list[Column]:
         """The aggregates of :meth:`columns` added up."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F
 
         return [F.coalesce(F.sum(f"rule{i}"), F.lit(0)).alias(f"rule{i}") for i in range(len(self.rules))]
 

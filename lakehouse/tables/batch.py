@@ -53,10 +53,17 @@ class Batch:
 
     files: tuple[Landed, ...]
     """The batch's end as a cursor: these are the files that it takes."""
-    columns: tuple[str, ...]
-    """The source's columns, in order of first appearance, as bronze will name them."""
+    columns_of: tuple[tuple[str, ...], ...]
+    """Each file's columns as bronze will name them; none for a file that is quarantined whole."""
     records: int
     """Counted without Spark; what Spark reads must be as many."""
     rejects: tuple[Reject, ...]
     read: Callable[[SparkSession], DataFrame]
     """Opens the records: the source's columns, ``_file`` (string) and ``_row`` (long, ascending in each file)."""
+    require_unchanged: Callable[[], None]
+    """Raises SourceUnavailableError when the source is no longer what was counted."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of all files, in order of first appearance."""
+        return tuple(dict.fromkeys(column for columns in self.columns_of for column in columns))

@@ -35,11 +35,11 @@ def test_a_table_is_shown_as_it_is(command, built: Path) -> None:
     answer = command("query", "select * from gold.spend", folder=built)
     assert (answer.code, answer.err) == (0, "")
     assert [line.rstrip() for line in answer.out.splitlines() if line.strip()] == [
-        " customer        seen                         spent   share",
-        " ──────────────────────────────────────────────────────────",
-        ' Ada "A", Jr     2026-01-02 03:04:05.600700    1.50     NaN',
-        "                                                       0.25",
-        " [red]Bo[/red]   2026-01-02 03:04:05.600700    2.00   1e-09",
+        " customer       seen                        spent  share",
+        " ───────────────────────────────────────────────────────",
+        ' Ada "A", Jr    2026-01-02 03:04:05.600700   1.50    NaN',
+        "                                                    0.25",
+        " [red]Bo[/red]  2026-01-02 03:04:05.600700   2.00  1e-09",
         "3 rows",
     ]
 

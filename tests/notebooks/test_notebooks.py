@@ -20,7 +20,9 @@ def run_notebook(project: Project, name: str) -> list[Any]:
     """The cells of a notebook after a run of all of them; an error in one raises, with its traceback."""
     folder = project.folder / "notebooks"
     notebook = nbformat.read(folder / name, as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return list(notebook.cells)
 
 
@@ -38,7 +40,7 @@ def plots(cells: list[Any]) -> int:
 def _a_users_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LAKEHOUSE_PROJECT", "LAKEHOUSE_ENV"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel sets its own where there is none
 
 
 def test_these_are_the_notebooks() -> None:

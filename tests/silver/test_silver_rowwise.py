@@ -19,7 +19,9 @@ Function = Callable[[DataFrame], DataFrame]
 def bronze(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
     path = str(tmp_path_factory.mktemp("bronze") / "t")
     rows = [(1, "a b", 10, 0, "x.csv", 5), (2, "c", 20, 1, "y.csv", 7)]
-    spark.createDataFrame(rows, "id int, words string, n int, b long, f string, r long").write.format("delta").save(path)
+    spark.createDataFrame(rows, "id int, words string, n int, b long, f string, r long").write.format("delta").save(
+        path
+    )
     origin = [F.col(old).alias(new) for old, new in zip("bfr", ORIGIN, strict=True)]
     frame: DataFrame = spark.read.format("delta").load(path).select("id", "words", "n", *origin)
     return frame

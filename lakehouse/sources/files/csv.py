@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.sources.files.inspection import Inspection, unusable, whole_file
+from lakehouse.sources.files.inspection import Inspection, spark_opens, unusable, whole_file
 from lakehouse.tables.batch import Reject
 
 BLOCK = 32 * 2**20
 LONGEST_RECORD = 16 * 2**20
-"""Bytes; a quote that is not closed within them is taken for a stray one."""
+"""Bytes; a longer one is a reject, and a quote that is not closed within them is taken for a stray one."""
 QUOTE, NEWLINE, RETURN, BLANK = 34, 10, 13, 32
 
 Bytes = npt.NDArray[np.uint8]
@@ -32,8 +32,7 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
         return whole_file(path, name, problem)
     separator = ord(delimiter)
     records = 0
-    hidden = path.name.startswith(("_", "."))  # Spark passes over such files without a word
-    if not hidden and start >= 0 and separator < 128:
+    if spark_opens(path) and start >= 0 and separator < 128:
         for block in _blocks(path):
             found = _count(block, separator, len(columns))
             if found is None:
@@ -48,10 +47,11 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], int] | str:
     """The columns and the offset where records start (negative: behind a byte order mark), or why there are none."""
     with path.open("rb") as file:
         head = file.read(LONGEST_RECORD)
+        whole = not file.read(1)
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     skipped = len(head[mark:]) - len(head[mark:].lstrip(b"\r\n"))
-    match = _record(delimiter).match(head, mark + skipped)
-    if not head.strip():
+    match = _matched(_record(delimiter), head, mark + skipped, whole=whole)
+    if not head[mark:].strip():
         return "the file is empty"
     if match is None:
         return "its header is not CSV: a quote is not closed or stands inside a name"
@@ -59,6 +59,8 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], int] | str:
         columns = [value or "" for value in _fields(match.group(1), delimiter)]
     except UnicodeDecodeError:
         return "its header is not UTF-8"
+    if b"\0" in match.group(1):
+        return "its header holds a NUL byte"
     return columns, -1 if mark or skipped else 0
 
 
@@ -98,6 +100,8 @@ def _count(block: bytes, separator: int, width: int) -> int | None:
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts
     last = a[np.maximum(ends - 1, 0)]
+    if lengths.max() >= LONGEST_RECORD:
+        return None
     blank = (lengths == 0) | ((lengths == 1) & (last == RETURN))
     fields = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
     if (fields[~blank] != width).any():
@@ -132,9 +136,9 @@ def _split(path: Path, name: str, columns: list[str], delimiter: str, start: int
         if not data[at:stop].strip(b"\r\n"):
             at, line = stop, line + 1
             continue
-        match = record.match(data, at, min(len(data), at + LONGEST_RECORD))
-        fields, reason = _judge(match, delimiter, width, torn=newline < 0)
-        end = match.end() if match is not None and not reason else stop
+        match = _matched(record, data[at : at + LONGEST_RECORD], 0, whole=len(data) - at <= LONGEST_RECORD)
+        end = at + match.end() if match is not None else stop
+        fields, reason = _judge(match, delimiter, width, torn=end == len(data) and data[end - 1] != NEWLINE)
         if not seen_header:
             seen_header = True
         elif reason:
@@ -153,9 +157,15 @@ def _split(path: Path, name: str, columns: list[str], delimiter: str, start: int
     return Inspection(tuple(columns), len(rows), tuple(rejects), table)
 
 
+def _matched(record: re.Pattern[bytes], data: bytes, at: int, *, whole: bool) -> re.Match[bytes] | None:
+    """The record that starts at ``at``; not one that ends just because ``data`` was cut, which ``whole`` denies."""
+    match = record.match(data, at)
+    return match if match is None or whole or match.end() < len(data) or data.endswith(b"\n") else None
+
+
 def _judge(match: re.Match[bytes] | None, delimiter: str, width: int, *, torn: bool) -> tuple[list[str | None], str]:
     if match is None:
-        return [], "a quote is not closed or stands inside a field"
+        return [], f"a quote is not closed or stands inside a field, or it is longer than {LONGEST_RECORD:,} bytes"
     raw = match.group(1)
     if b"\0" in raw:
         return [], "it holds a NUL byte"
@@ -171,7 +181,8 @@ def _judge(match: re.Match[bytes] | None, delimiter: str, width: int, *, torn: b
 
 def _record(delimiter: str) -> re.Pattern[bytes]:
     d = re.escape(delimiter.encode())
-    field = rb'(?>"(?:[^"]++|"")*+"|[^"\n' + d + rb"]*+)"
+    plain = rb'[^"\n' + d + rb"]*+" if len(delimiter.encode()) == 1 else rb"(?:(?!" + d + rb')[^"\n])*+'
+    field = rb'(?>"(?:[^"]++|"")*+"|' + plain + rb")"
     return re.compile(rb"(" + field + rb"(?:" + d + field + rb")*+)\r?(?:\n|\Z)")
 
 
@@ -180,7 +191,7 @@ def _fields(raw: bytes, delimiter: str) -> list[str | None]:
     text = raw.decode("utf-8").removesuffix("\r")
     d = re.escape(delimiter)
     values: list[str | None] = []
-    for match in re.finditer(rf'(?:^|{d})(?:"((?:[^"]|"")*)"|([^{d}]*))', text):
+    for match in re.finditer(rf'(?:^|{d})(?:"((?:[^"]++|"")*+)"|([^{d}]*+))', text):
         quoted, plain = match.groups()
         values.append(quoted.replace('""', '"') if quoted is not None else plain or None)
     return values

@@ -19,6 +19,10 @@ LARGEST_REJECT = 64 * 2**20
 """Bytes of a file that is quarantined whole; a larger one is refused by name."""
 
 
+PACKED = frozenset((".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".zst"))
+"""What Hadoop's readers decompress by name alone."""
+
+
 @dataclass(frozen=True)
 class Inspection:
     """One file: how many records it has, which bytes are no record, and whether Spark's reader is safe for it."""
@@ -28,7 +32,9 @@ class Inspection:
     records: int
     rejects: tuple[Reject, ...] = ()
     rows: pa.Table | None = None
-    """The records, split here, for a file that Spark would misread: a column each (csv) or ``line``, and ``_row``."""
+    """The records, split here, for a file that Spark would misread: ``columns`` as text, and ``_row``."""
+    types: tuple[str, ...] = ()
+    """The columns' types, where the format has any: Spark reads files of different types apart."""
 
 
 def bronze_name(column: str) -> str:
@@ -37,7 +43,18 @@ def bronze_name(column: str) -> str:
     >>> bronze_name("Dep. Delay (min)")
     'Dep._Delay_min_'
     """
-    return re.sub(r"[ ,;{}()\n\r\t=`]+", "_", column)
+    return re.sub(r"[ ,;{}()=`\x00-\x1f\x7f]+", "_", column)
+
+
+def spark_finds(path: Path) -> bool:
+    """Whether Spark opens a file of this name: it passes over some without a word, and fails on a colon."""
+    hidden = path.name.startswith(("_", ".")) or path.name.endswith("._COPYING_")
+    return not hidden and ":" not in path.name
+
+
+def spark_opens(path: Path) -> bool:
+    """Whether Spark reads the bytes of a text file of this name as they are."""
+    return spark_finds(path) and path.suffix.lower() not in PACKED
 
 
 def unusable(columns: list[str]) -> str:

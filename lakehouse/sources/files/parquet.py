@@ -1,31 +1,57 @@
-"""Parquet: the footer tells the columns, their types and how many records there are."""
+"""Parquet: the footer tells the columns, their types and how many records there are; a pass proves that they decode."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.sources.files.inspection import Inspection, unusable, whole_file
+from lakehouse.sources.files.inspection import Inspection, spark_finds, unusable, whole_file
 
 
 def inspect_parquet(path: Path, name: str) -> Inspection:
-    """Read the footer; a file without a sound one is quarantined whole."""
+    """Read the file; one that is not sound, or that Spark can't read without loss, is quarantined whole.
+
+    A column of Parquet's type null holds nothing and is left out: Spark would make it a number.
+    """
     try:
-        file = pq.ParquetFile(path)
-        schema: pa.Schema = file.schema_arrow
-        records: int = file.metadata.num_rows
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema: pa.Schema = file.schema_arrow
+            problem = unusable(schema.names) or _unreadable(file.schema)
+            if not problem and (found := _decoded(file)) != file.metadata.num_rows:
+                problem = f"its footer says {file.metadata.num_rows:,} records and it holds {found:,}"
+            records: int = file.metadata.num_rows
     except (pa.ArrowException, OSError, ValueError) as error:
         return whole_file(path, name, f"it is no sound Parquet file: {str(error).splitlines()[0]}")
-    nanos = [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]
-    problem = unusable(schema.names)
-    if (
-        not problem
-        and nanos
-        and file.metadata.row_group(0).column(schema.names.index(nanos[0])).physical_type != "INT96"
-    ):
-        problem = f"the column {nanos[0]!r} counts nanoseconds, which Spark would cut: write microseconds"
-    if path.name.startswith(("_", ".")):
-        problem = problem or "Spark passes over files whose name starts with '_' or '.': rename it"
-    return whole_file(path, name, problem) if problem else Inspection(tuple(schema.names), records)
+    if not spark_finds(path):
+        problem = problem or "Spark can't open a file whose name starts with '_' or '.', or holds a colon: rename it"
+    if problem:
+        return whole_file(path, name, problem)
+    kept = [field for field in schema if not pa.types.is_null(field.type)]
+    types = tuple(str(field.type) for field in kept)
+    return Inspection(tuple(field.name for field in kept), records, types=types)
+
+
+def _decoded(file: Any) -> int:
+    """How many records decode: a flipped byte shows here, not in the footer."""
+    try:
+        return sum(batch.num_rows for batch in file.iter_batches())
+    except pa.ArrowNotImplementedError:
+        return int(file.metadata.num_rows)
+
+
+def _unreadable(schema: Any) -> str:
+    """Why Spark can't read a column, at any depth, as it is; or nothing."""
+    for leaf in (schema.column(i) for i in range(len(schema))):
+        kind = json.loads(leaf.logical_type.to_json())
+        where = f"the column {leaf.path!r}"
+        if kind["Type"] == "Timestamp" and kind["timeUnit"] == "nanoseconds":
+            return f"{where} counts nanoseconds, which Spark would cut: write microseconds"
+        if kind["Type"] in ("Time", "Float16"):
+            return f"{where} is of the type {kind['Type'].lower()}, which Delta has not: write a number or text"
+        if kind["Type"] == "Decimal" and kind["precision"] > 38:
+            return f"{where} is a decimal of more than 38 digits, which Spark has not: write text"
+    return ""

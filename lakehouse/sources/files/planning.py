@@ -5,14 +5,16 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import SourceChangedError, SourceUnavailableError
+from lakehouse.errors import ContractError, SourceChangedError, SourceUnavailableError
 from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.inspection import Inspection, bronze_name
 from lakehouse.sources.files.jsonl import inspect_jsonl
@@ -26,23 +28,22 @@ if TYPE_CHECKING:
 def plan_batch(name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]) -> Batch | None:
     """The files that have not landed yet as one batch, or None when there are none. Reads bytes, writes nothing.
 
-    ``folder`` is the project's. Raises SourceUnavailableError when the source's folder is not there, and
-    SourceChangedError when a file changed after it landed: it names each, with what to do.
+    ``folder`` is the project's. Raises SourceUnavailableError when the source's folder is not there or a file can't
+    be read, and SourceChangedError when a file changed after it landed: it names each, with what to do.
     """
     new = _new_files(name, source, folder, landed)
     if not new:
         return None
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        looked = list(pool.map(partial(_look, source), new))
-    columns: dict[str, None] = {}
-    for _, inspection in looked:
-        columns.update(dict.fromkeys(bronze_name(column) for column in inspection.columns))
+        looked = list(pool.map(partial(_look, source, folder), new))
+    files = tuple(file for file, _ in looked)
     return Batch(
-        files=tuple(file for file, _ in looked),
-        columns=tuple(columns),
+        files=files,
+        columns_of=tuple(tuple(map(bronze_name, inspection.columns)) for _, inspection in looked),
         records=sum(inspection.records for _, inspection in looked),
         rejects=tuple(reject for _, inspection in looked for reject in inspection.rejects),
         read=partial(_read, source, folder, [(file.path, inspection) for file, inspection in looked]),
+        require_unchanged=partial(_require_unchanged, folder, files),
     )
 
 
@@ -54,23 +55,27 @@ def waiting_files(name: str, source: FilesSource, folder: Path, landed: Iterable
 def _new_files(
     name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]
 ) -> list[tuple[Path, str, os.stat_result]]:
-    absolute = Path(source.path).is_absolute()
-    pattern = source.path if absolute else f"{glob.escape(str(folder))}/{source.path}"
-    _require_folder(name, pattern)
+    _require_folder(name, source, folder)
+    pattern = source.path if Path(source.path).is_absolute() else f"{glob.escape(str(folder))}/{source.path}"
     seen = {file.path: file for file in landed}
     new, changed = [], []
-    for found in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - it takes absolute patterns too
-        path = Path(os.path.normpath(found))
-        if not path.is_file():
-            continue
-        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-        status, before = path.stat(), seen.get(shown)
-        if before is None:
-            new.append((path, shown, status))
-        elif (status.st_size, status.st_mtime_ns) != (before.size, before.mtime_ns) and (
-            status.st_size != before.size or _sha256(path) != before.sha256
-        ):
-            changed.append(f"{shown} (landed with {before.size:,} bytes, now {status.st_size:,})")
+    for found in sorted({os.path.normpath(path) for path in glob.glob(pattern, recursive=True)}):  # noqa: PTH207
+        path = Path(found)
+        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else found
+        try:
+            status, before = path.stat(), seen.get(shown)
+            if not stat.S_ISREG(status.st_mode):
+                continue  # a folder, or a pipe that would never end
+            if before is None:
+                new.append((path, _in_utf8(shown), status))
+            elif (status.st_size, status.st_mtime_ns) != (before.size, before.mtime_ns) and (
+                status.st_size != before.size or _sha256(path) != before.sha256
+            ):
+                changed.append(f"{shown} (landed with {before.size:,} bytes, now {status.st_size:,})")
+        except FileNotFoundError:
+            continue  # a link to nothing, or taken away just now
+        except OSError as error:
+            raise _unreadable(shown, error) from error
     if changed:
         raise SourceChangedError(
             f"sources.{name}: {len(changed)} file(s) changed after they landed: {', '.join(changed)}",
@@ -79,18 +84,27 @@ def _new_files(
     return new
 
 
-def _require_folder(name: str, pattern: str) -> None:
-    fixed = Path(pattern)
-    while glob.has_magic(str(fixed)):
-        fixed = fixed.parent
-    if not (fixed if str(fixed) != pattern else fixed.parent).is_dir():
+def _require_folder(name: str, source: FilesSource, folder: Path) -> None:
+    above = Path(source.path).parts[:-1]
+    fixed = folder.joinpath(*takewhile(lambda part: not glob.has_magic(part), above))
+    if not fixed.is_dir():
         raise SourceUnavailableError(
-            f"sources.{name}: the folder of its path {pattern} is not there",
-            hint="Create or mount it, or correct sources." + name + ".path in conf/.",
+            f"sources.{name}: the folder {fixed} is not there",
+            hint=f"Create or mount it, or correct sources.{name}.path in conf/.",
         )
 
 
-def _look(source: FilesSource, found: tuple[Path, str, os.stat_result]) -> tuple[Landed, Inspection]:
+def _in_utf8(shown: str) -> str:
+    try:
+        shown.encode()
+    except UnicodeEncodeError as error:
+        raise ContractError(
+            f"{shown!a}: the file's name is not UTF-8", hint="Rename it: no table can hold such a name."
+        ) from error
+    return shown
+
+
+def _look(source: FilesSource, folder: Path, found: tuple[Path, str, os.stat_result]) -> tuple[Landed, Inspection]:
     path, shown, before = found
     try:
         sha256 = _sha256(path)
@@ -100,17 +114,30 @@ def _look(source: FilesSource, found: tuple[Path, str, os.stat_result]) -> tuple
             inspection = inspect_jsonl(path, shown)
         else:
             inspection = inspect_parquet(path, shown)
-        after = path.stat()
     except OSError as error:
-        raise SourceUnavailableError(
-            f"{shown}: can't be read: {error.strerror}", hint="Mend its permissions or its disk, then run again."
-        ) from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise SourceUnavailableError(
-            f"{shown}: it changed while it was read", hint="Run again when whatever writes it is done."
-        )
+        raise _unreadable(shown, error) from error
     counts = (inspection.records, len(inspection.rejects))
-    return Landed(shown, after.st_size, after.st_mtime_ns, sha256, *counts), inspection
+    file = Landed(shown, before.st_size, before.st_mtime_ns, sha256, *counts)
+    _require_unchanged(folder, (file,))
+    return file, inspection
+
+
+def _require_unchanged(folder: Path, files: Iterable[Landed]) -> None:
+    for file in files:
+        try:
+            status = (folder / file.path).stat()
+        except OSError as error:
+            raise _unreadable(file.path, error) from error
+        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+            raise SourceUnavailableError(
+                f"{file.path}: it changed while it was read", hint="Run again when whatever writes it is done."
+            )
+
+
+def _unreadable(shown: str, error: OSError) -> SourceUnavailableError:
+    return SourceUnavailableError(
+        f"{shown}: can't be read: {error.strerror or error}", hint="Mend its permissions or its disk, then run again."
+    )
 
 
 def _sha256(path: Path) -> str:

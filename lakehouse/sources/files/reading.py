@@ -20,17 +20,20 @@ Files = list[tuple[str, Inspection]]
 
 def read_files(session: SparkSession, source: FilesSource, folder: Path, files: Files) -> DataFrame:
     """The records of the files: their columns as bronze names them, ``_file`` and ``_row``."""
-    frames = []
-    alike: dict[tuple[str, ...], list[str]] = {}
+    frames: list[DataFrame] = []
+    split: list[pa.Table] = []
+    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for path, inspection in files:
-        if not inspection.records:
-            continue
+        if not inspection.columns and not inspection.records:
+            continue  # quarantined whole
         if inspection.rows is not None:
-            frames.append(_split_rows(session, path, inspection))
+            split.append(_split_rows(path, inspection.columns, inspection.rows))
         else:
-            alike.setdefault(inspection.columns, []).append(path)
-    for columns, paths in alike.items():
+            alike.setdefault((inspection.columns, inspection.types), []).append(path)
+    for (columns, _), paths in alike.items():
         frames.append(_spark_rows(session, source, folder, columns, paths))
+    if split:
+        frames.append(session.createDataFrame(pa.concat_tables(split, promote_options="default")))
     if not frames:
         return session.createDataFrame([], "_file string, _row bigint")
     return reduce(_union, frames)
@@ -39,48 +42,45 @@ def read_files(session: SparkSession, source: FilesSource, folder: Path, files: 
 def _spark_rows(
     session: SparkSession, source: FilesSource, folder: Path, columns: tuple[str, ...], paths: list[str]
 ) -> DataFrame:
-    found = [_escaped(str(folder / path)) for path in paths]
-    texts = _texts(columns)
-    if source.format == "csv":
-        options = {"header": "true", "sep": source.delimiter, "quote": '"', "escape": '"', "encoding": "UTF-8"}
-        frame = session.read.schema(texts).options(**options, mode="FAILFAST").csv(found)
-    elif source.format == "json":
-        frame = session.read.schema(texts).options(encoding="UTF-8", lineSep="\n", mode="FAILFAST").json(found)
+    found = [str(folder / path) for path in paths]
+    reader = session.read.option("__globPaths__", "false")  # a path is no pattern
+    if source.format == "parquet":
+        frame = reader.parquet(*found)
     else:
-        frame = session.read.parquet(*found)
-    row = F.col("_metadata.row_index") if source.format == "parquet" else _place()
-    return frame.select(*_renamed(columns), _file(folder, paths).alias("_file"), row.alias("_row"))
+        # A column may have the name that Spark gives to what it can't parse: it would be null.
+        reader = reader.schema(_texts(columns)).options(mode="FAILFAST", columnNameOfCorruptRecord="\x01")
+        if source.format == "csv":
+            options = {"header": "true", "sep": source.delimiter.replace("\\", "\\\\"), "quote": '"', "escape": '"'}
+            frame = reader.options(**options, encoding="UTF-8", maxColumns=len(columns) + 1).csv(found)
+        else:
+            # No encoding is named: given one, Spark writes each number anew instead of copying its digits.
+            frame = reader.options(lineSep="\n", maxStringLen=2**31 - 1).json(found)
+    metadata = frame.metadataColumn("_metadata")  # also where the source has a column of this name
+    row = metadata.getField("row_index") if source.format == "parquet" else _place(metadata)
+    return frame.select(*_renamed(columns), _file(metadata, folder, paths).alias("_file"), row.alias("_row"))
 
 
-def _split_rows(session: SparkSession, path: str, inspection: Inspection) -> DataFrame:
-    assert inspection.rows is not None
-    rows: pa.Table = inspection.rows
-    frame = session.createDataFrame(rows)
-    if rows.column_names == ["line", "_row"]:
-        options = {"mode": "FAILFAST"}
-        frame = frame.select(F.from_json("line", _texts(inspection.columns), options).alias("r"), "_row")
-        frame = frame.select("r.*", "_row")
-    return frame.select(*_renamed(inspection.columns), F.lit(path).alias("_file"), F.col("_row"))
+def _split_rows(path: str, columns: tuple[str, ...], rows: pa.Table) -> pa.Table:
+    named = rows.rename_columns([*map(bronze_name, columns), "_row"])
+    return named.add_column(len(columns), "_file", pa.array([path] * rows.num_rows, pa.string()))
 
 
-def _place() -> Column:
+def _place(metadata: Column) -> Column:
     """Where a record stands in its file, ascending but not gapless: the start of its block plus its number there.
 
     A file of more than one block has each block but the last in a task of its own, so the sums never cross.
     """
     within = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << 33) - 1))
-    return F.col("_metadata.file_block_start") + within
+    return metadata.getField("file_block_start") + within
 
 
-def _file(folder: Path, paths: list[str]) -> Column:
+def _file(metadata: Column, folder: Path, paths: list[str]) -> Column:
     """The path as the receipts have it: below the project's folder where it is there. Spark gives an encoded URI."""
-    uri = F.col("_metadata.file_path")
-    plain = f"file://{folder}/"
-    if all(_plain(path) for path in [str(folder), *paths]):
-        if not any(Path(path).is_absolute() for path in paths):
-            return F.substr(uri, F.lit(len(plain) + 1))
-        return F.substr(uri, F.lit(len("file://") + 1))
-    path = F.substr(F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B"))), F.lit(len("file://") + 1))
+    uri = metadata.getField("file_path")
+    scheme = "file:"
+    if all(_plain(path) for path in [str(folder), *paths]) and not any(Path(path).is_absolute() for path in paths):
+        return F.substr(uri, F.lit(len(f"{scheme}{folder}/") + 1))
+    path = F.substr(F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B"))), F.lit(len(scheme) + 1))
     prefix = f"{folder}/"
     return F.when(path.startswith(prefix), F.substr(path, F.lit(len(prefix) + 1))).otherwise(path)
 
@@ -108,8 +108,3 @@ def _renamed(columns: tuple[str, ...]) -> list[Column]:
 
 def _texts(columns: tuple[str, ...]) -> StructType:
     return StructType([StructField(column, StringType()) for column in columns])
-
-
-def _escaped(path: str) -> str:
-    """Spark takes a path for a pattern."""
-    return "".join(f"\\{letter}" if letter in "*?[]{}\\" else letter for letter in path)
