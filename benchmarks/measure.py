@@ -170,7 +170,7 @@ class Tree:
         with suppress(psutil.Error):  # it may just have ended
             for process in self._root.children(recursive=True):
                 self._seen.setdefault(process.pid, process)
-        # A process between fork and exec shows its parent's memory as its own, so a new one counts from its second look.
+        # Between fork and exec a process shows its parent's memory as its own: a new one counts from its second look.
         sizes = {pid: self._count(process) for pid, process in list(self._seen.items())}
         self.peak = max(self.peak, sum(size for pid, size in sizes.items() if pid in known))
 

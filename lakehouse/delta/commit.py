@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
+MADE, KEPT, CHANGE = "lakehouse_made", "lakehouse_kept", "lakehouse_change"
+"""Columns of a difference: the row is in the result, it is in the table, and what has to be done."""
 TOLERANCE = 1e-9
 """Doubles that differ by no more, relative to the larger, are equal: a rebuild may add in another order."""
 
@@ -75,24 +77,59 @@ def upsert(frame: DataFrame, path: Path, key: Sequence[str], *, newer: str = "")
     """Insert rows of new keys and replace those of known ones; one row per key in ``frame``.
 
     ``newer`` is a condition on ``s`` (the new row) and ``t`` (the old); where it is false the old row stays.
-    Returns what Delta counted: inserted, updated.
+    Returns how many rows were inserted and updated.
     """
+    old = frame.sparkSession.read.format("delta").load(str(path)).select(*map(quoted, key))
+    if frame.alias("s").join(old.alias("t"), _same_key(key), "left_semi").isEmpty():
+        rows = frame.count()  # all keys are new: no row of the table need be looked at again
+        append(frame, path)
+        return {"inserted": rows, "updated": 0}
     condition = f" AND ({newer})" if newer else ""
-    clauses = f"WHEN MATCHED{condition} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-    return _merge(frame, path, key, clauses)
+    done = _merge(frame, path, key, f"WHEN MATCHED{condition} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
+    return {"inserted": done["num_inserted_rows"], "updated": done["num_updated_rows"]}
 
 
 def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> dict[str, int]:
     """Make the table's rows those of ``frame`` by writing only what differs. Columns must be those of the table.
 
-    Returns what Delta counted: inserted, updated, deleted.
+    The commit is made even where nothing differs, since it moves the cursor. Returns how many rows were inserted,
+    updated and deleted.
     """
-    differs = " OR ".join(_differs(field.name, field.dataType.typeName()) for field in frame.schema.fields) or "false"
-    clauses = (
-        f"WHEN MATCHED AND ({differs}) THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT * "
-        "WHEN NOT MATCHED BY SOURCE THEN DELETE"
+    from pyspark.sql import functions as F
+
+    session, columns = frame.sparkSession, frame.columns
+    there = [
+        frame.withColumn(MADE, F.lit(True)),
+        session.read.format("delta").load(str(path)).withColumn(KEPT, F.lit(True)),
+    ]
+    both = there[0].alias("s").join(there[1].alias("t"), _same_key(key), "full_outer")
+    differs = " OR ".join(_differs(field.name, field.dataType.typeName()) for field in frame.schema.fields)
+    what = (
+        F.when(F.col(f"t.{KEPT}").isNull(), "inserted")
+        .when(F.col(f"s.{MADE}").isNull(), "deleted")
+        .when(F.expr(differs), "updated")
     )
-    return _merge(frame, path, key, clauses)
+    # A deleted row has just its key: the rest is not looked at.
+    values = [
+        (F.coalesce(F.col(f"s.{quoted(c)}"), F.col(f"t.{quoted(c)}")) if c in key else F.col(f"s.{quoted(c)}")).alias(c)
+        for c in columns
+    ]
+    changes = both.select(*values, what.alias(CHANGE)).where(f"{CHANGE} IS NOT NULL").persist()
+    try:
+        counts = {row[CHANGE]: row["count"] for row in changes.groupBy(CHANGE).count().collect()}
+        if set(counts) <= {"inserted"}:
+            append(changes.drop(CHANGE), path)
+        else:
+            assigned = ", ".join(f"t.{quoted(column)} = s.{quoted(column)}" for column in columns)
+            names, new = (", ".join(f"{side}{quoted(column)}" for column in columns) for side in ("", "s."))
+            clauses = (
+                f"WHEN MATCHED AND s.{CHANGE} = 'deleted' THEN DELETE WHEN MATCHED THEN UPDATE SET {assigned} "
+                f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})"
+            )
+            _merge(changes, path, key, clauses)
+    finally:
+        changes.unpersist()
+    return {what: counts.get(what, 0) for what in ("inserted", "updated", "deleted")}
 
 
 def table_properties(epoch: int, fingerprint: str, *, feed: bool = True) -> dict[str, str]:
@@ -113,14 +150,16 @@ def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str) -> di
     frame.createOrReplaceTempView("lakehouse_new")
     match = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in key)
     session = frame.sparkSession
-    done: Any = session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
+    done = session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
     session.catalog.dropTempView("lakehouse_new")
-    row = done[0].asDict() if done else {}
-    return {
-        "inserted": row.get("num_inserted_rows", 0),
-        "updated": row.get("num_updated_rows", 0),
-        "deleted": row.get("num_deleted_rows", 0),
-    }
+    # A commit that was made before returns no row.
+    return done[0].asDict() if done else {"num_inserted_rows": 0, "num_updated_rows": 0}
+
+
+def _same_key(key: Sequence[str]) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.expr(" AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key))
 
 
 def _differs(column: str, kind: str) -> str:

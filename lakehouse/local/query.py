@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _LOCKED = {
-    "enable_progress_bar": "false",  # it would be written to stdout, into CSV and JSON
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -46,6 +45,9 @@ def run_query(lake: Lake, query: str) -> duckdb.DuckDBPyRelation:
         files = [file for address in _addresses(tree, lake) for file in _register(connection, lake.snapshot(address))]
         # The tables' own files are all that it can reach; nothing after this can change a setting back.
         connection.execute(f"SET allowed_paths = [{', '.join(map(_text, files))}]")
+        if (connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() or [False])[0]:
+            # In a notebook without ipywidgets it is off, and DuckDB refuses to have it switched off again.
+            connection.execute("SET enable_progress_bar = false")  # it would be written to stdout, into CSV and JSON
         for setting, value in _LOCKED.items():
             connection.execute(f"SET {setting} = {value}")
         return connection.sql(query)

@@ -90,7 +90,7 @@ class Snapshot:
         here = {field.name for field in self._delta.schema().fields}
         wanted = [column for column in columns if column in here]
         with self._reading():
-            return self._scanned(wanted)
+            return self._scanned(wanted or [self._least_column()]).select(wanted)
 
     def files(self) -> list[str] | None:
         """The Parquet files that hold exactly this snapshot's rows; None where a file alone does not tell its rows.

@@ -66,7 +66,7 @@ def _needed(project: Project) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
-        # Spark's own choice, INT96, has no statistics, so nothing could be skipped by time; other readers want this too.
+        # INT96, Spark's own choice, has no statistics: nothing could be skipped by time.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.warehouse.dir": str(project.folder / ".cache" / "warehouse"),
     }

@@ -15,6 +15,8 @@ from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError
 from lakehouse.sources.files.inspection import Inspection, bronze_name
 
+NEVER = "\0"
+"""What stands in no file that Spark is given."""
 Files = list[tuple[str, Inspection]]
 
 
@@ -33,7 +35,8 @@ def read_files(session: SparkSession, source: FilesSource, folder: Path, files: 
     for (columns, _), paths in alike.items():
         frames.append(_spark_rows(session, source, folder, columns, paths))
     if split:
-        frames.append(session.createDataFrame(pa.concat_tables(split, promote_options="default")))
+        # Of a column in several chunks Spark takes the first and drops the others.
+        frames.append(session.createDataFrame(pa.concat_tables(split, promote_options="default").combine_chunks()))
     if not frames:
         return session.createDataFrame([], "_file string, _row bigint")
     return reduce(_union, frames)
@@ -48,10 +51,12 @@ def _spark_rows(
         frame = reader.parquet(*found)
     else:
         # A column may have the name that Spark gives to what it can't parse: it would be null.
-        reader = reader.schema(_texts(columns)).options(mode="FAILFAST", columnNameOfCorruptRecord="\x01")
+        reader = reader.schema(_texts(columns)).options(mode="FAILFAST", columnNameOfCorruptRecord=NEVER)
         if source.format == "csv":
-            options = {"header": "true", "sep": source.delimiter.replace("\\", "\\\\"), "quote": '"', "escape": '"'}
-            frame = reader.options(**options, encoding="UTF-8", maxColumns=len(columns) + 1).csv(found)
+            # What stands for null must be told from a quoted empty field, which is not null.
+            options = {"sep": source.delimiter.replace("\\", "\\\\"), "quote": '"', "escape": '"', "nullValue": NEVER}
+            reader = reader.options(**options, header=True, encoding="UTF-8", maxColumns=len(columns) + 1)
+            frame = reader.csv(found)
         else:
             # No encoding is named: given one, Spark writes each number anew instead of copying its digits.
             frame = reader.options(lineSep="\n", maxStringLen=2**31 - 1).json(found)

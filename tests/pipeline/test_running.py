@@ -1,0 +1,175 @@
+"""Runs: what is unchanged is left alone, what changed is rebuilt, what fails stops what depends on it and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from lakehouse.config import Project
+from lakehouse.errors import GateError, LockedError
+from lakehouse.pipeline import Report, Result, build, ingest, plan
+from tests.laws.shop import SOURCES, TABLES, Row, agree, write_orders
+
+ROWS: list[Row] = [(1, 1, "ada", 10, "new"), (2, 1, "bob", 20, "new"), (3, 1, "bob", 5, "new")]
+
+
+def run_both(project: Project) -> dict[str, Result]:
+    reports = [ingest(project), build(project)]
+    return {result.address: result for report in reports for result in report.results}
+
+
+def versions(project: Project) -> dict[str, int]:
+    return {
+        name: DeltaTable(str(project.path(name))).version()
+        for name in ("bronze.orders", "silver.orders", "gold.totals")
+    }
+
+
+@pytest.fixture
+def shop(spark: Any, make_project: Any) -> Project:
+    project: Project = make_project(SOURCES, TABLES)
+    write_orders(project.folder, "1", ROWS)
+    results = run_both(project)
+    assert {result.status for result in results.values()} == {"done"}
+    agree(project.root, ROWS)
+    return project
+
+
+def test_nothing_new_writes_nothing(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = versions(shop)
+    monkeypatch.setattr("lakehouse.pipeline.running.open_session", lambda project: pytest.fail("a session was opened"))
+    results = run_both(shop)
+    assert {result.status for result in results.values()} == {"unchanged"}
+    assert versions(shop) == before
+    assert {step.action for step in plan(shop).steps} == {"unchanged"}
+
+
+def test_a_changed_definition_rebuilds_its_table_and_what_follows(shop: Project, make_project: Any) -> None:
+    make_project(SOURCES, TABLES.replace("# ", "#  ").replace('"""What each', '"""All that each'))
+    assert {step.action for step in plan(shop).steps} == {"unchanged"}, "a comment or a docstring changed"
+    changed = TABLES.replace("<> 'draft'", "NOT IN ('draft', 'void')").replace('AS bigint)\').alias("amount")', "")
+    make_project(SOURCES, changed)
+    assert [(step.address, step.action) for step in plan(shop).steps] == [
+        ("bronze.orders", "unchanged"),
+        ("silver.orders", "rebuild"),
+        ("gold.totals", "update"),
+    ]
+    table = str(shop.path("silver.orders"))
+    identity = DeltaTable(table).metadata().id
+    results = run_both(shop)
+    assert results["silver.orders"].note == "its function, rules or settings changed"
+    assert DeltaTable(table).metadata().id == identity
+    agree(shop.root, ROWS)
+
+
+def test_a_wider_type_rebuilds_in_place(shop: Project, make_project: Any) -> None:
+    make_project(SOURCES, TABLES.replace("try_cast(amount AS bigint)", "try_cast(amount AS double)"))
+    run_both(shop)
+    schema = DeltaTable(str(shop.path("silver.orders"))).schema()
+    assert {field.name: str(field.type) for field in schema.fields}["amount"] == 'PrimitiveType("double")'
+    agree(shop.root, ROWS)
+
+
+@pytest.mark.parametrize("address", ["silver.orders", "gold.totals", "bronze.orders"])
+def test_a_restored_table_ends_right(spark: Any, shop: Project, address: str) -> None:
+    more: list[Row] = [(1, 2, "ada", 11, "paid"), (9, 1, "eve", 1, "new")]
+    write_orders(shop.folder, "2", more)
+    run_both(shop)
+    spark.sql(f"RESTORE TABLE delta.`{shop.path(address)}` TO VERSION AS OF 0").collect()
+    run_both(shop)
+    agree(shop.root, ROWS + more)
+    last: list[Row] = [(9, 2, "eve", 2, "paid")]
+    write_orders(shop.folder, "3", last)
+    run_both(shop)
+    agree(shop.root, ROWS + more + last)
+
+
+@pytest.mark.parametrize("layer", ["silver", "gold"])
+def test_a_deleted_layer_comes_back(shop: Project, layer: str) -> None:
+    import shutil
+
+    shutil.rmtree(shop.root / layer)
+    run_both(shop)
+    agree(shop.root, ROWS)
+
+
+GATED = (
+    TABLES.replace("in_range(", 'in_range("seq", 1, 1, on_fail="fail"), in_range(')
+    + """
+@silver.table(key="id")
+def names(bronze_orders):
+    return bronze_orders.select("id", "customer")
+"""
+)
+
+
+def test_a_gate_stops_its_table_and_what_follows(shop: Project, make_project: Any) -> None:
+    make_project(SOURCES, GATED)
+    run_both(shop)
+    before = versions(shop)
+    write_orders(shop.folder, "2", [(1, 2, "ada", 11, "paid")])
+    assert ingest(shop).exit_code == 0
+    report: Report = build(shop)
+    results = {result.address: result for result in report.results}
+    assert report.exit_code == GateError.exit_code
+    assert "in_range(seq, 1, 1) fails for 1 rows" in str(results["silver.orders"].error)
+    assert results["gold.totals"].status == "stopped"
+    assert results["silver.names"].status == "done"
+    after = versions(shop)
+    assert (after["silver.orders"], after["gold.totals"]) == (before["silver.orders"], before["gold.totals"])
+
+
+def test_a_doubled_gold_key_fails_by_name(shop: Project, make_project: Any) -> None:
+    make_project(SOURCES, TABLES.replace('@gold.table(key="customer")', '@gold.table(key="orders")'))
+    write_orders(shop.folder, "2", [(4, 1, "bob", 1, "new"), (5, 1, "ada", 1, "new"), (6, 1, "ada", 1, "new")])
+    results = run_both(shop)
+    assert "more than once" in str(results["gold.totals"].error)
+    assert "orders=3" in str(results["gold.totals"].error)
+
+
+def test_a_users_mistake_names_its_place(shop: Project, make_project: Any) -> None:
+    make_project(SOURCES, TABLES.replace('"customer",', '"custommer",').replace('sum("amount")', 'sum("amonut")'))
+    results = run_both(shop)
+    error = results["silver.orders"].error
+    assert error is not None
+    assert "custommer" in str(error)
+    assert "tables.py:" in str(error)
+    assert results["gold.totals"].status == "stopped"
+
+
+def test_a_missing_key_column_is_named(shop: Project, make_project: Any) -> None:
+    make_project(SOURCES, TABLES.replace('@gold.table(key="customer")', '@gold.table(key="custommer")'))
+    results = run_both(shop)
+    assert "Did you mean 'customer'?" in str(results["gold.totals"].error)
+
+
+def test_a_second_run_is_told_of_the_first(spark: Any, shop: Project) -> None:
+    from lakehouse.delta import locked
+
+    write_orders(shop.folder, "2", [(7, 1, "zoe", 1, "new")])
+    files = {"bronze.orders": shop.lock("bronze.orders")}
+    with locked(spark, files), pytest.raises(LockedError, match=r"bronze.orders: another run is writing it"):
+        ingest(shop)
+    assert ingest(shop).exit_code == 0
+
+
+def test_a_new_column_reaches_silver(spark: Any, make_project: Any) -> None:
+    tables = 'from lakehouse import silver\n\n@silver.table(key="id")\ndef orders(bronze_orders):\n    return bronze_orders\n'
+    project: Project = make_project(SOURCES, tables)
+    raw = project.folder / "data" / "raw"
+    (raw / "orders-1.csv").write_text("id,a\n1,x\n2,y\n")
+    run_both(project)
+    (raw / "orders-2.csv").write_text("id,a,b\n2,z,new\n")
+    results = run_both(project)
+    assert results["bronze.orders"].note == "new columns: b"
+    assert results["silver.orders"].note == "bronze has other columns"
+    rows = DeltaTable(str(project.path("silver.orders"))).to_pyarrow_table().to_pylist()
+    assert {(row["id"], row["a"], row["b"]) for row in rows} == {("1", "x", None), ("2", "z", "new")}
+
+
+def test_jobs_modules_of_other_projects_do_not_leak(shop: Project) -> None:
+    assert Path(sys.modules["jobs.shop.tables"].__file__ or "").is_relative_to(shop.folder)
