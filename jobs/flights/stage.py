@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,10 +53,9 @@ def stage(folder: Path, until: date | None = None, *, months: int = 12) -> Stage
     if not 1 <= months <= 12:
         raise UsageError(f"months={months} can't be: the year has 1 to 12")
     there = _staged_weeks(folder)
+    weeks = ((until or _yesterday()) - LAST).days // 7
     if until is None and there is not None:
         weeks = there
-    else:
-        weeks = ((until or _yesterday()) - LAST).days // 7
     if there not in (None, weeks):
         raise UsageError(
             f"{folder} holds the year that ends {LAST + timedelta(weeks=there or 0)}, not the one that ends "
@@ -112,7 +110,7 @@ def _write(path: Path, content: bytes) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.half")
     half.write_bytes(content)
-    os.replace(half, path)
+    half.replace(path)
     return True
 
 

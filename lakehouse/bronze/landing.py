@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import append, create
+from lakehouse.delta import append, create, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch
@@ -28,6 +28,8 @@ ENGINE_TYPES = {
     "_reason": "string",
     "_receipt": "string",
 }
+NTZ = "timestampNtz"
+"""What Delta calls times without a zone, which a table must be told to take."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
 """What a reader of records does not see."""
 
@@ -78,6 +80,9 @@ def land(
     if receipts.table is None:
         create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     else:
+        known = receipts.table.table.protocol().writer_features or []
+        if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
+            set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
         append(rows, path)
     return counts
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK
+from lakehouse.errors import StorageError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -36,7 +37,17 @@ class Commit:
 
 
 def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partition_by: Sequence[str] = ()) -> None:
-    """Make the table with its first rows, in one commit. Raises an error of Delta where there is one already."""
+    """Make the table with its first rows, in one commit. Raises an error of Delta where there is one already.
+
+    Raises StorageError where the folder above it can't be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent}: can't be written: {error.strerror}",
+            hint="Make the folder writable for this user, or name another root in conf/.",
+        ) from error
     writer = settled(frame).writeTo(named(path)).using("delta")
     for key, value in properties.items():
         writer = writer.tableProperty(key, value)
@@ -73,16 +84,15 @@ def set_properties(session: SparkSession, path: Path, properties: dict[str, str]
     session.sql(f"ALTER TABLE {named(path)} SET TBLPROPERTIES ({listed})")
 
 
-def upsert(frame: DataFrame, path: Path, key: Sequence[str], *, newer: str = "") -> dict[str, int]:
-    """Insert rows of new keys and replace those of known ones; one row per key in ``frame``.
+def upsert(frame: DataFrame, path: Path, key: Sequence[str], *, rows: int, newer: str = "") -> dict[str, int]:
+    """Insert rows of new keys and replace those of known ones; ``frame`` has one row per key, ``rows`` in all.
 
     ``newer`` is a condition on ``s`` (the new row) and ``t`` (the old); where it is false the old row stays.
     Returns how many rows were inserted and updated.
     """
     old = frame.sparkSession.read.format("delta").load(str(path)).select(*map(quoted, key))
     if frame.alias("s").join(old.alias("t"), _same_key(key), "left_semi").isEmpty():
-        rows = frame.count()  # all keys are new: no row of the table need be looked at again
-        append(frame, path)
+        append(frame, path)  # all keys are new: no row of the table need be looked at again
         return {"inserted": rows, "updated": 0}
     condition = f" AND ({newer})" if newer else ""
     done = _merge(frame, path, key, f"WHEN MATCHED{condition} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")

@@ -91,7 +91,8 @@ def _in_order(plan: Plan, work: Callable[[Step], Result], tell: Listener) -> tup
     waiting = {step.address: step for step in plan.steps}
     results: dict[str, Result] = {}
     running: dict[Future[Result], Step] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2, thread_name_prefix="lakehouse") as pool:
+    # One more than cores: while one table plans or commits, which is the driver's work, others keep the cores busy.
+    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1, thread_name_prefix="lakehouse") as pool:
         while waiting or running:
             for step in [step for step in waiting.values() if not any(name in waiting for name in step.inputs)]:
                 if any(name in (other.address for other in running.values()) for name in step.inputs):

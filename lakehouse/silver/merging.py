@@ -82,7 +82,7 @@ def _write(
             set_properties(session, path, table_properties(work.epoch, mark))
         overwrite(winners, path)
     else:
-        done = upsert(winners, path, table.key, newer=_newer(table, winners.columns))
+        done = upsert(winners, path, table.key, rows=counts.merged, newer=_newer(table, winners.columns))
         written = done["inserted"] + done["updated"]
         if written not in (counts.merged, 0):  # 0: a run that was killed had committed it
             raise ConservationError(f"{table.address}: {counts.merged} rows were to be merged and {written} were")

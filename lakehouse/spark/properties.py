@@ -84,6 +84,7 @@ def _short_local_runs() -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",  # what is cached lives for one table's build
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from lakehouse.bronze import land, read_receipts
 from lakehouse.cli import run as command
-from lakehouse.config import Project
+from lakehouse.config import Project, load_project
 from lakehouse.errors import ConservationError, SourceUnavailableError, StorageError
 from lakehouse.pipeline import Report, ingest, running
 from lakehouse.pipeline.workspace import clock
@@ -144,9 +147,6 @@ def test_clean_up_optimize_and_restore_change_nothing(
 
 
 def test_all_formats_and_two_sources_in_one_run(spark: Any, make_project: MakeProject) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     project = make_project(
         SOURCES
         + "\n  j: {type: files, format: json, path: data/raw/*.json}"
@@ -252,8 +252,6 @@ def test_a_file_that_grows_between_count_and_landing(spark: Any, project: Projec
 
 
 def test_counts_that_do_not_agree_stop_the_batch(spark: Any, project: Project) -> None:
-    from dataclasses import replace
-
     write(project, "a.csv", "x\n1\n")
     land_it, batch = landing(spark, project)
     with pytest.raises(ConservationError, match="hold 2 records and Spark reads 1"):
@@ -262,8 +260,6 @@ def test_counts_that_do_not_agree_stop_the_batch(spark: Any, project: Project) -
 
 
 def test_receipts_say_what_was_taken(spark: Any, project: Project) -> None:
-    import hashlib
-
     path = write(project, "a.csv", "x\n1\n")
     done(project)
     (receipt,) = Landed(project, "s").receipts.values()
@@ -281,12 +277,9 @@ def test_receipts_say_what_was_taken(spark: Any, project: Project) -> None:
         ],
         **{"columns": ["x"], "read": 1, "landed": 1, "quarantined": 0, "note": ""},
     }
-    assert json.dumps(receipt)
 
 
 def test_a_project_in_a_folder_with_an_odd_name(spark: Any, tmp_path: Path) -> None:
-    from lakehouse.config import load_project
-
     folder = tmp_path / "50% of [my] `shop`+é's"
     for below in ("conf", "jobs"):
         (folder / below).mkdir(parents=True)

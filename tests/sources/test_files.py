@@ -151,11 +151,14 @@ def test_a_file_that_changes_after_it_was_counted(tmp_path: Path, change: str) -
         batch.require_unchanged()
 
 
-def test_what_landed_is_known_by_its_bytes(tmp_path: Path) -> None:
+def test_what_landed_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "raw" / "a.csv"
     path.parent.mkdir()
     path.write_text("a\n1\n")
     landed = planned(tmp_path, source()).files
+    with monkeypatch.context() as patched:
+        patched.setattr(planning, "_sha256", lambda _: pytest.fail("an untouched file was read"))
+        assert plan_batch("s", source(), tmp_path, landed) is None
     os.utime(path, ns=(1, 1))
     assert plan_batch("s", source(), tmp_path, landed) is None
     path.write_text("a\n2\n")

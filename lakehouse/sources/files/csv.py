@@ -18,6 +18,7 @@ LONGEST_RECORD = 16 * 2**20
 """Bytes; a longer one is a reject, and a quote that is not closed within them is taken for a stray one."""
 QUOTE, NEWLINE, RETURN, BLANK = 34, 10, 13, 32
 
+_BLANK_LINES = re.compile(rb"(?:\r*\n)*+")
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -26,13 +27,13 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
     header = _header(path, delimiter)
     if isinstance(header, str):
         return whole_file(path, name, header)
-    columns, start = header
+    columns, first = header
     problem = unusable(columns)
     if problem:
         return whole_file(path, name, problem)
     separator = ord(delimiter)
     records = 0
-    if spark_opens(path) and start >= 0 and separator < 128:
+    if spark_opens(path) and first and separator < 128:
         for block in _blocks(path):
             found = _count(block, separator, len(columns))
             if found is None:
@@ -40,17 +41,18 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
             records += found
         else:
             return Inspection(tuple(columns), records - 1)  # less the header
-    return _split(path, name, columns, delimiter, max(start, 0))
+    return _split(path, name, columns, delimiter)
 
 
-def _header(path: Path, delimiter: str) -> tuple[list[str], int] | str:
-    """The columns and the offset where records start (negative: behind a byte order mark), or why there are none."""
+def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
+    """The columns, and whether nothing stands before them (no mark, no blank line); or why there are none."""
     with path.open("rb") as file:
         head = file.read(LONGEST_RECORD)
         whole = not file.read(1)
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
-    skipped = len(head[mark:]) - len(head[mark:].lstrip(b"\r\n"))
-    match = _matched(_record(delimiter), head, mark + skipped, whole=whole)
+    blank = _BLANK_LINES.match(head, mark)
+    start = blank.end() if blank is not None else mark
+    match = _matched(_record(delimiter), head, start, whole=whole)
     if not head[mark:].strip():
         return "the file is empty"
     if match is None:
@@ -61,7 +63,7 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], int] | str:
         return "its header is not UTF-8"
     if b"\0" in match.group(1):
         return "its header holds a NUL byte"
-    return columns, -1 if mark or skipped else 0
+    return columns, start == 0
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -122,7 +124,8 @@ def _quotes_are_plain(a: Bytes, quotes: npt.NDArray[np.int64], separator: int) -
     return bool(opens.all() and closes.all())
 
 
-def _split(path: Path, name: str, columns: list[str], delimiter: str, start: int) -> Inspection:
+def _split(path: Path, name: str, columns: list[str], delimiter: str) -> Inspection:
+    """Split the whole file here, in memory: each record and each reject with its exact place."""
     data = path.read_bytes()
     record, width = _record(delimiter), len(columns)
     rejects: list[Reject] = []

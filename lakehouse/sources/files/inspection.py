@@ -21,6 +21,8 @@ LARGEST_REJECT = 64 * 2**20
 
 PACKED = frozenset((".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".zst"))
 """What Hadoop's readers decompress by name alone."""
+PATTERN = frozenset("*?[]{}\\")
+"""What makes a path a pattern to Spark."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ def bronze_name(column: str) -> str:
 
 
 def spark_finds(path: Path) -> bool:
-    """Whether Spark opens a file of this name: it passes over some without a word, and fails on a colon."""
+    """Whether Spark opens a file of this name: it passes over some without a word, and fails on some colons."""
     hidden = path.name.startswith(("_", ".")) or path.name.endswith("._COPYING_")
-    return not hidden and ":" not in path.name
+    colon = ":" in (str(path) if PATTERN & set(str(path)) else path.name)
+    return not (hidden or colon)
 
 
 def spark_opens(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError
-from lakehouse.sources.files.inspection import Inspection, bronze_name
+from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
 
 NEVER = "\0"
 """What stands in no file that Spark is given."""
@@ -45,8 +45,8 @@ def read_files(session: SparkSession, source: FilesSource, folder: Path, files: 
 def _spark_rows(
     session: SparkSession, source: FilesSource, folder: Path, columns: tuple[str, ...], paths: list[str]
 ) -> DataFrame:
-    found = [str(folder / path) for path in paths]
-    reader = session.read.option("__globPaths__", "false")  # a path is no pattern
+    found = [_escaped(str(folder / path)) for path in paths]
+    reader = session.read
     if source.format == "parquet":
         frame = reader.parquet(*found)
     else:
@@ -105,6 +105,11 @@ def _union(one: DataFrame, other: DataFrame) -> DataFrame:
                 hint="Nothing landed. Write both with one type, or send them to two sources.",
             )
     return one.unionByName(other, allowMissingColumns=True)
+
+
+def _escaped(path: str) -> str:
+    """Spark takes a path for a pattern."""
+    return "".join(f"\\{letter}" if letter in PATTERN else letter for letter in path)
 
 
 def _renamed(columns: tuple[str, ...]) -> list[Column]:
