@@ -188,13 +188,14 @@ def aircraft(silver_planes: DataFrame, silver_flights: DataFrame) -> DataFrame:
     )
 
 
-# Known at the hour at which it was observed.
+# An hour's row is the last observation within it, up to 51 minutes past, and its rain is the whole hour's: it is known
+# when the hour is over.
 @gold.table(key=["origin", "as_of"], at="as_of")
 def origin_weather(silver_weather: DataFrame) -> DataFrame:
     """The weather at an origin, each hour; a gust that was not reported is the wind itself."""
     return silver_weather.sparkSession.sql(
         """
-        SELECT origin, observed_at AS as_of, temperature, humidity, wind_speed,
+        SELECT origin, observed_at + INTERVAL 1 HOUR AS as_of, temperature, humidity, wind_speed,
                COALESCE(wind_gust, wind_speed) AS wind_gust, precipitation, pressure, visibility
         FROM {weather}
         """,

@@ -106,11 +106,13 @@ def _module(project: Project) -> Demo:
 
 
 def _empty(project: Project) -> None:
-    """Delete what is in root: only a folder below the project's own is taken for the demo's."""
+    """Delete the tables in root: only a folder below the project's own is taken for the demo's."""
     root = project.root.resolve()
     if root == project.folder or not root.is_relative_to(project.folder):
         raise UsageError(
             f"--fresh would delete {root}, which is not below the project's folder",
             hint="Empty it yourself, or use an environment whose root is the demo's own.",
         )
-    shutil.rmtree(root, ignore_errors=True)
+    for layer in ("bronze", "silver", "gold", "state"):  # not the locks: another run may hold one
+        if (root / layer).is_dir():
+            shutil.rmtree(root / layer)

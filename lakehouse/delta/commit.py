@@ -177,5 +177,6 @@ def _differs(column: str, kind: str) -> str:
     different = f"NOT ({new} <=> {old})"
     if kind not in ("double", "float"):
         return different
-    close = f"abs({new} - {old}) <= {TOLERANCE} * greatest(abs({new}), abs({old}))"
+    finite = f"abs({new}) < double('infinity') AND abs({old}) < double('infinity')"
+    close = f"{finite} AND abs({new} - {old}) <= {TOLERANCE} * greatest(abs({new}), abs({old}))"
     return f"({different} AND NOT coalesce({close}, false))"

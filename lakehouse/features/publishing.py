@@ -6,6 +6,7 @@ marks with it, and a run that was killed is simply done again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import sqlite3
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lakehouse.config import Project
-from lakehouse.errors import ConfigError, LakehouseError, UsageError, did_you_mean
+from lakehouse.errors import ConfigError, LakehouseError, LockedError, UsageError, did_you_mean
 from lakehouse.features.repository import open_store, quiet
 from lakehouse.features.settings import Settings, code_fingerprint, read_settings
 
@@ -60,8 +61,8 @@ class Mark:
     version: int
     definition: str
     rows: int
-    records: int
-    """Rows of the view's table in the online store's file."""
+    records: str
+    """How many rows the view's table has in the online store's file, and their event times added up."""
     records_in: str
     next_at: str | None
     """The first event time that was still to come: from then on the records are no longer what now should see."""
@@ -70,7 +71,7 @@ class Mark:
         return (
             (self.table_id, self.version) == (opened.id, opened.version)
             and (self.next_at is None or now < datetime.fromisoformat(self.next_at))
-            and self.records == _count(database, self.records_in)
+            and self.records == _contents(database, self.records_in)
         )
 
 
@@ -100,7 +101,7 @@ def publish(
     with _marks(settings.online_file) as database:
         known = _all_unchanged(settings, code, views, now, database, tables)
     if known is None:
-        with quiet():
+        with _alone(settings.online_file), quiet():
             store = open_store(project)
             known = list(_publish(store, settings, settings.online_file, views, now, listen, tables))
         if not views and tables is None:
@@ -189,7 +190,7 @@ def _publish_view(store: FeatureStore, view: FeatureView, file: Path, now: datet
         if mark is not None and same and mark.holds(opened, now, database):
             seconds = time.monotonic() - started
             return Published(view.name, source.label, opened.version, mark.rows, seconds, "unchanged")
-        exists = _count(database, table) is not None
+        exists = _contents(database, table) is not None
     if not exists:
         store.provider.update_infra(store.project, [], [view], [], [], partial=True)
     store.materialize(EPOCH, now, feature_views=[view.name])
@@ -204,7 +205,7 @@ def _publish_view(store: FeatureStore, view: FeatureView, file: Path, now: datet
             version=opened.version,
             definition=definition,
             rows=keys.num_rows,
-            records=_count(database, table) or 0,
+            records=_contents(database, table) or "",
             records_in=table,
             next_at=next_at.isoformat() if next_at else None,
         )
@@ -222,6 +223,18 @@ def _definition(view: FeatureView) -> str:
     times = (source.timestamp_field, source.created_timestamp_column)
     parts = [view.entities, columns, times, sorted(source.field_mapping.items()), source.version]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Hold the online store's lock. Raises LockedError where another run publishes to it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f".{file.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LockedError(f"{file}: another run is publishing to it", hint="Run again when it is done.") from error
+        yield
 
 
 @contextmanager
@@ -245,9 +258,13 @@ def _mark(database: sqlite3.Connection, project: str, view: str) -> Mark | None:
     return Mark(**json.loads(row[0])) if row else None
 
 
-def _count(database: sqlite3.Connection, table: str) -> int | None:
-    """How many rows a table has; None where there is no such table."""
+def _contents(database: sqlite3.Connection, table: str) -> str | None:
+    """What tells that a table's rows are those that were marked: somebody else may have materialized meanwhile.
+
+    Their number and their event times (seconds) added up; None where there is no such table.
+    """
     if not database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
         return None
     quoted = '"' + table.replace('"', '""') + '"'
-    return int(database.execute(f"SELECT count(*) FROM {quoted}").fetchone()[0])
+    question = f"SELECT count(*), coalesce(sum(CAST(strftime('%s', event_ts) AS INTEGER)), 0) FROM {quoted}"
+    return ":".join(map(str, database.execute(question).fetchone()))

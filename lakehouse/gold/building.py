@@ -17,7 +17,7 @@ from lakehouse.delta import (
     set_properties,
 )
 from lakehouse.delta.commit import quoted, table_properties
-from lakehouse.errors import GateError, NotBuiltError
+from lakehouse.errors import DefinitionError, GateError, NotBuiltError
 from lakehouse.quality.gate import Tally, check_columns, judge_duplicates
 from lakehouse.tables import Table
 
@@ -66,9 +66,9 @@ def plan_gold(address: str, path: Path, fingerprint: str, inputs: dict[str, Tabl
     epoch = state.epoch if state is not None else 0
     work = Work("new", "it is not there yet", epoch, fingerprint, "", sum(versions.values()), versions, state)
     if state is not None and state.fingerprint != fingerprint:
-        work = replace(work, action="rebuild", why="its function, rules or settings changed", epoch=epoch + 1)
+        work = replace(work, action="rebuild", why="its function, rules or settings changed", epoch=state.version + 1)
     elif state is not None and state.restored:
-        work = replace(work, action="rebuild", why="it was restored to an older version", epoch=epoch + 1)
+        work = replace(work, action="rebuild", why="it was restored to an older version", epoch=state.version + 1)
     work = replace(work, origin=f"{address}:{mark}:{work.epoch}:{fingerprint}")
     if state is None or work.action == "rebuild":
         return work
@@ -88,6 +88,7 @@ def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[Dat
     result = table(*inputs)
     needed = [*table.key, *([table.at] if table.at else [])]
     check_columns(table.address, needed, table.expect, result.columns)
+    _refuse_maps(table, result)
     result = result.persist()  # it is judged first and written then; a plan run twice could cost twice
     try:
         tally = Tally.of(table.expect)
@@ -117,11 +118,20 @@ def _write(session: SparkSession, table: Table, work: Work, result: DataFrame, p
     if (work.state.epoch, work.state.fingerprint) != (work.epoch, work.fingerprint):
         # The new epoch begins before its first rows: whoever is killed between finds its cursor missing, and rebuilds.
         set_properties(session, path, table_properties(work.epoch, work.fingerprint))
-    old = {field.name: field.dataType for field in session.read.format("delta").load(str(path)).schema}
-    if old == {field.name: field.dataType for field in result.schema}:
+    old = {field.name: field.dataType.simpleString() for field in session.read.format("delta").load(str(path)).schema}
+    if old == {field.name: field.dataType.simpleString() for field in result.schema}:
         return replace_by_difference(result, path, table.key)
     overwrite(result, path)
     return {"inserted": rows, "updated": 0, "deleted": 0}
+
+
+def _refuse_maps(table: Table, result: DataFrame) -> None:
+    maps = [field.name for field in result.schema if "map<" in field.dataType.simpleString()]
+    if maps:
+        raise DefinitionError(
+            f"{table.address}: {', '.join(maps)} holds a map, and two maps can't be compared",
+            hint="Use an array of structs: map_entries(column).",
+        )
 
 
 def _check_key(table: Table, doubled: int, null: int, by_key: DataFrame) -> None:

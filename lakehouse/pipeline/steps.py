@@ -10,7 +10,7 @@ from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.workspace import Workspace
-from lakehouse.silver.planning import Work
+from lakehouse.silver.planning import Work, rebuild
 from lakehouse.sources import plan_batch
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _silver(session: SparkSession, workspace: Workspace, address: str) -> Result
 
 
 def _judge_range(session: SparkSession, workspace: Workspace, address: str, work: Work) -> Result:
-    from lakehouse.silver.merging import ColumnsChangedError, build_silver, rebuilt
+    from lakehouse.silver.merging import ColumnsChangedError, build_silver
 
     project, (source,) = workspace.project, workspace.graph.inputs(address)
     receipts = workspace.receipts(source)
@@ -77,7 +77,8 @@ def _judge_range(session: SparkSession, workspace: Workspace, address: str, work
         rows_in = receipts.landed(work.after, work.upto)
         counts = build_silver(session, table, work, frame, rows_in, project.path(address), project.state(address))
     except ColumnsChangedError:
-        return _judge_range(session, workspace, address, rebuilt(work))
+        work = rebuild(work, project.state(address), "bronze has other columns")
+        return _judge_range(session, workspace, address, work)
     notes = [work.why] * (work.action == "rebuild") + [f"{n:,} rows warn: {rule}" for rule, n in counts.warned.items()]
     numbers = (counts.rows_in, counts.merged, counts.quarantined, counts.superseded)
     return Result(address, "build", "done", *numbers, note="; ".join(notes))

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 BATCH, FILE, ROW = ORIGIN
 REASONS = "lakehouse_reasons"
-EXACT = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}
+EXACT = {
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+    "ignoreNullFields": "false",
+}
 """How a row is written as JSON: nothing cut, so that equal text means equal content."""
 
 
@@ -62,14 +66,6 @@ class ColumnsChangedError(Exception):
     """The function's result has other columns than the table: bronze has new ones. The table is rebuilt."""
 
 
-def rebuilt(work: Work) -> Work:
-    """The same work as a rebuild from the first batch on."""
-    parts = work.origin.split(":")
-    origin = ":".join([*parts[:-2], str(work.epoch + 1), parts[-1]])
-    why = "bronze has other columns"
-    return replace(work, action="rebuild", why=why, after=-1, epoch=work.epoch + 1, origin=origin)
-
-
 def _write(
     session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path, counts: Counts, mark: str
 ) -> None:
@@ -78,7 +74,7 @@ def _write(
     elif work.action == "rebuild":
         assert work.state is not None
         if work.state.epoch != work.epoch or work.state.fingerprint != mark:
-            # The new epoch begins before its first rows: whoever is killed between finds it empty, and rebuilds.
+            # The new epoch begins before its first rows: whoever is killed between finds it without a cursor.
             set_properties(session, path, table_properties(work.epoch, mark))
         overwrite(winners, path)
     else:
@@ -159,13 +155,18 @@ def _newer(table: Table, columns: list[str]) -> str:
 def _less_outdated(
     counts: Counts, session: SparkSession, path: Path, table: Table, winners: DataFrame, columns: list[str]
 ) -> Counts:
+
+    outdated = _outdated(session.read.format("delta").load(str(path)), table, winners, columns).count()
+    return replace(counts, merged=counts.merged - outdated, superseded=counts.superseded + outdated)
+
+
+def _outdated(old: DataFrame, table: Table, winners: DataFrame, columns: list[str]) -> DataFrame:
+    """The new rows ``s`` that are not newer than the row ``t`` that the table has."""
     from pyspark.sql import functions as F
 
-    old = session.read.format("delta").load(str(path)).alias("t")
-    match = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in table.key)
+    match = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in table.key)
     newer = F.coalesce(F.expr(_newer(table, columns)), F.lit(False))
-    outdated = winners.alias("s").join(old, F.expr(match), "inner").where(~newer).count()
-    return replace(counts, merged=counts.merged - outdated, superseded=counts.superseded + outdated)
+    return winners.alias("s").join(old.alias("t"), F.expr(match), "inner").where(~newer)
 
 
 def _check_unique(session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path) -> dict[str, int]:
@@ -175,7 +176,10 @@ def _check_unique(session: SparkSession, table: Table, work: Work, winners: Data
         rows = winners
         if work.action == "merge":
             old = session.read.format("delta").load(str(path))
-            rows = old.join(winners, list(table.key), "left_anti").select(*winners.columns).unionByName(winners)
+            if table.sequence_by:
+                stale = _outdated(old, table, winners, winners.columns).select(*(f"s.{quoted(k)}" for k in table.key))
+                rows = winners.join(stale, list(table.key), "left_anti").select(*winners.columns)
+            rows = old.join(rows, list(table.key), "left_anti").select(*winners.columns).unionByName(rows)
         warned |= judge_duplicates(table.address, rows, rule)
     return warned
 
@@ -193,5 +197,5 @@ def _rejects(rows: DataFrame, columns: list[str]) -> DataFrame:
 
 
 def _same_columns(session: SparkSession, path: Path, rows: DataFrame, columns: list[str]) -> bool:
-    old = {field.name: field.dataType for field in session.read.format("delta").load(str(path)).schema}
-    return old == {field.name: field.dataType for field in rows.schema if field.name in columns}
+    old = {field.name: field.dataType.simpleString() for field in session.read.format("delta").load(str(path)).schema}
+    return old == {field.name: field.dataType.simpleString() for field in rows.schema if field.name in columns}

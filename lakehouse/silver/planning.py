@@ -45,12 +45,10 @@ def plan_silver(
         return Work("new", "it is not there yet", -1, judged if judged in batches else last, epoch, origin, None)
     why = _why_rebuild(state, fingerprint, cursor, batches)
     if why:
-        fresh = f"{address}:{bronze.id}:{epoch + 1}:{fingerprint[:16]}"
-        unfinished = cursor is None and state.fingerprint == fingerprint and not state.restored
-        if unfinished:  # a rebuild that was killed: its epoch has begun
-            upto = judged if judged in batches else last
-            return Work("rebuild", "a rebuild did not finish", -1, upto, epoch, origin, state)
-        return Work("rebuild", why, -1, last, epoch + 1, fresh, state)
+        if cursor is None and state.fingerprint == fingerprint and not state.restored and judged in batches:
+            # A rebuild was killed after its epoch began: what it judged is recorded, and is finished as it was.
+            return Work("rebuild", "a rebuild did not finish", -1, judged, epoch, origin, state)
+        return rebuild(Work("rebuild", why, -1, last, epoch, origin, state), memory, why)
     assert cursor is not None
     if cursor == last:
         return Work("unchanged", "no new batches", cursor, last, epoch, origin, state)
@@ -59,13 +57,27 @@ def plan_silver(
     return Work("merge", f"{new} new batch{'es' if new > 1 else ''}", cursor, upto, epoch, origin, state)
 
 
+def rebuild(work: Work, memory: Path, why: str) -> Work:
+    """The same work from the first batch on, in a new epoch.
+
+    An epoch is the table version that it begins at: a number that no RESTORE can bring back, since restoring makes a
+    version of its own. What was judged under the epoch before a kill is finished as it was.
+    """
+    assert work.state is not None
+    epoch = work.state.version + 1
+    parts = work.origin.split(":")
+    origin = ":".join([*parts[:-2], str(epoch), parts[-1]])
+    judged = max((counts.upto for counts in receipts(memory, origin)), default=work.upto)
+    return Work("rebuild", why, -1, judged, epoch, origin, work.state)
+
+
 def _why_rebuild(state: TableState, fingerprint: str, cursor: int | None, batches: list[int]) -> str:
     if state.fingerprint != fingerprint:
         return "its function, rules or settings changed"
     if state.restored:
         return "it was restored to an older version"
     if cursor is None:
-        return "its bronze table is another one, or a rebuild did not finish"
+        return "its bronze table is another one"
     if cursor not in batches:
         return "its bronze table was restored to an older version"
     return ""

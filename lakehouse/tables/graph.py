@@ -158,7 +158,7 @@ def _rules(table: Table) -> Iterator[str]:
         if rule.name in seen:
             yield f"has the expectation {rule.name} twice."
         if table.layer == "gold" and rule.on_fail == "quarantine":
-            yield f"has {rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail', or judge in silver."
+            yield f"has {rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail'."
         seen.add(rule.name)
 
 

@@ -31,7 +31,9 @@ def program(shop: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_submit_a_job(shop: Path) -> None:
-    done = program(shop, str(Path(sys.executable).with_name("lakehouse")), "submit", "jobs/ingest.py", "--env", "local", "--json")
+    done = program(
+        shop, str(Path(sys.executable).with_name("lakehouse")), "submit", "jobs/ingest.py", "--env", "local", "--json"
+    )
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
     assert all(result["status"] == "done" and result["read"] > 0 for result in results)

@@ -155,7 +155,7 @@ def test_an_aircraft_is_older_at_new_year(spark: SparkSession) -> None:
     assert got == expected
 
 
-def test_the_weather_is_known_when_it_is_observed(spark: SparkSession) -> None:
+def test_the_weather_of_an_hour_is_known_when_it_is_over(spark: SparkSession) -> None:
     measured = "wind_speed double, wind_gust double, precipitation double, pressure double, visibility double"
     given = spark.createDataFrame(
         [("EWR", at("1 10:00"), 39.0, 26.0, 59.0, 270, 10.0, None, 0.0, 1012.0, 10.0)],
@@ -163,7 +163,7 @@ def test_the_weather_is_known_when_it_is_observed(spark: SparkSession) -> None:
         f"wind_direction int, {measured}",
     )
     expected = spark.createDataFrame(
-        [("EWR", at("1 10:00"), 39.0, 59.0, 10.0, 10.0, 0.0, 1012.0, 10.0)],
+        [("EWR", at("1 11:00"), 39.0, 59.0, 10.0, 10.0, 0.0, 1012.0, 10.0)],
         f"origin string, as_of timestamp, temperature double, humidity double, {measured}",
     )
     assert_df_equality(gold.origin_weather(given), expected, ignore_nullable=True)

@@ -1,4 +1,4 @@
-"""Runs: what is unchanged is left alone, what changed is rebuilt, what fails stops what depends on it and nothing else."""
+"""Runs: the unchanged is left alone, the changed is rebuilt, what fails stops what depends on it and nothing else."""
 
 from __future__ import annotations
 
@@ -79,9 +79,10 @@ def test_a_restored_table_ends_right(spark: Any, shop: Project, address: str) ->
     more: list[Row] = [(1, 2, "ada", 11, "paid"), (9, 1, "eve", 1, "new")]
     write_orders(shop.folder, "2", more)
     run_both(shop)
-    spark.sql(f"RESTORE TABLE delta.`{shop.path(address)}` TO VERSION AS OF 0").collect()
-    run_both(shop)
-    agree(shop.root, ROWS + more)
+    for _ in range(2):  # restoring brings properties back too: the second time must not look like the first
+        spark.sql(f"RESTORE TABLE delta.`{shop.path(address)}` TO VERSION AS OF 0").collect()
+        run_both(shop)
+        agree(shop.root, ROWS + more)
     last: list[Row] = [(9, 2, "eve", 2, "paid")]
     write_orders(shop.folder, "3", last)
     run_both(shop)
@@ -158,7 +159,8 @@ def test_a_second_run_is_told_of_the_first(spark: Any, shop: Project) -> None:
 
 
 def test_a_new_column_reaches_silver(spark: Any, make_project: Any) -> None:
-    tables = 'from lakehouse import silver\n\n@silver.table(key="id")\ndef orders(bronze_orders):\n    return bronze_orders\n'
+    head = 'from lakehouse import silver\n\n@silver.table(key="id")\n'
+    tables = f"{head}def orders(bronze_orders):\n    return bronze_orders\n"
     project: Project = make_project(SOURCES, tables)
     raw = project.folder / "data" / "raw"
     (raw / "orders-1.csv").write_text("id,a\n1,x\n2,y\n")
@@ -173,3 +175,27 @@ def test_a_new_column_reaches_silver(spark: Any, make_project: Any) -> None:
 
 def test_jobs_modules_of_other_projects_do_not_leak(shop: Project) -> None:
     assert Path(sys.modules["jobs.shop.tables"].__file__ or "").is_relative_to(shop.folder)
+
+
+ARRAYS = """
+from pyspark.sql import functions as F
+from lakehouse import gold, silver
+
+@silver.table(key="id")
+def orders(bronze_orders):
+    return bronze_orders.select("id", F.split("customer", "").alias("letters"))
+
+@gold.table(key="id")
+def totals(silver_orders):
+    return silver_orders.select("id", "letters", F.array(F.lit(1)).alias("ones"))
+"""
+
+
+def test_arrays_are_merged_and_compared(spark: Any, make_project: Any) -> None:
+    project: Project = make_project(SOURCES, ARRAYS)
+    write_orders(project.folder, "1", ROWS)
+    run_both(project)
+    write_orders(project.folder, "2", [(9, 1, "eve", 1, "new")])
+    results = run_both(project)
+    assert (results["silver.orders"].read, results["silver.orders"].note) == (1, "")
+    assert (results["gold.totals"].landed, results["gold.totals"].note) == (1, "1 new")
