@@ -22,7 +22,7 @@ class Landed:
         self.path: Path = project.path(f"bronze.{name}")
         table = DeltaTable(str(self.path))
         self.version = table.version()
-        rows: list[dict[str, Any]] = pa.table(table.to_pyarrow_table()).to_pylist()
+        rows: list[dict[str, Any]] = pa.table(table.scan()).to_pylist()
         self.kinds = {kind: [r for r in rows if r["_kind"] == kind] for kind in ("record", "reject", "receipt")}
         self.receipts = {row["_batch"]: json.loads(row["_receipt"]) for row in self.kinds["receipt"]}
         assert len(self.receipts) == len(self.kinds["receipt"])

@@ -6,10 +6,9 @@ import random
 from typing import Any
 
 import pytest
-from deltalake import DeltaTable
 
 from lakehouse.pipeline import build, ingest
-from tests.laws.shop import SOURCES, TABLES, Row, agree, write_orders
+from tests.laws.shop import SOURCES, TABLES, Row, agree, rows_of, write_orders
 
 
 def history(seed: int) -> list[Row]:
@@ -47,7 +46,7 @@ def test_equal_sequences_are_decided_by_content(spark: Any, make_project: Any) -
             write_orders(project.folder, str(number), [row])
             for part in (ingest, build):
                 assert part(project).exit_code == 0
-        found.append(DeltaTable(str(project.path("silver.orders"))).to_pyarrow_table().to_pylist())
+        found.append(rows_of(project.path("silver.orders")))
     assert found[0] == found[1]
 
 
@@ -61,5 +60,5 @@ def test_without_a_sequence_the_later_landed_wins(spark: Any, make_project: Any)
     write_orders(project.folder, "0", [(2, 5, "bob", 3, "new")])
     for part in (ingest, build):
         assert part(project).exit_code == 0
-    rows = DeltaTable(str(project.path("silver.orders"))).to_pyarrow_table().to_pylist()
+    rows = rows_of(project.path("silver.orders"))
     assert {row["id"]: row["amount"] for row in rows} == {1: 2, 2: 3}
