@@ -52,7 +52,7 @@ def test_the_same_registry_from_python(project: Project, monkeypatch: pytest.Mon
     names = set()
     for folder, repository in ((project.folder, "features"), (project.features, ".")):
         monkeypatch.chdir(folder)
-        names.add(tuple(view.name for view in FeatureStore(repo_path=repository).list_feature_views()))
+        names.add(tuple(sorted(view.name for view in FeatureStore(repo_path=repository).list_feature_views())))
     assert names == {("carrier_delay", "route_load")}
 
 
