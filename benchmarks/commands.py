@@ -22,15 +22,12 @@ def help_(bench: Workbench) -> Iterator[Figure]:
     rounds = in_turn(
         bench.rounds(9), lambda: bench.lakehouse(project, "--help").cost, lambda: bench.python("-c", "pass").cost
     )
-    yield bench.figure(
+    yield bench.wall(
         "help",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         goal=0.5,
         how="`lakehouse --help`, the whole process",
         floor_is=INTERPRETER,
-        costs=rounds,
     )
 
 
@@ -47,15 +44,12 @@ def check(bench: Workbench) -> Iterator[Figure]:
 
     bench.begin()
     rounds = in_turn(bench.rounds(7), ours, lambda: bench.python("-c", "pass").cost)
-    yield bench.figure(
+    yield bench.wall(
         "check",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         goal=2.0,
         how="`lakehouse check` of the example with unchanged features, the whole process",
         floor_is=INTERPRETER,
-        costs=rounds,
     )
 
 
@@ -79,13 +73,10 @@ def query(bench: Workbench) -> Iterator[Figure]:
     rounds = in_turn(
         bench.rounds(7), lambda: bench.lakehouse(project, *words).cost, lambda: bench.python("-c", script).cost
     )
-    yield bench.figure(
+    yield bench.wall(
         "query",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         goal=2.0,
         how=f"`lakehouse query` of a mean by carrier over {TABLE} (a year of flights), the whole process",
         floor_is="DuckDB from Python on the table's Parquet files, named one by one: no table format, no project",
-        costs=rounds,
     )

@@ -42,26 +42,15 @@ def demo(bench: Workbench) -> Iterator[Figure]:
         "`lakehouse demo --fresh` in a new copy of the project, the whole process: stage a year of files, ingest, "
         "build, publish, look up online, make a training set"
     )
-    yield bench.figure(
+    yield bench.wall(
         "demo",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         goal=60.0,
         how=how,
         floor_is=floor_is,
-        costs=rounds,
         parts=parts,
     )
-    yield bench.figure(
-        "demo: peak memory",
-        "GiB",
-        rounds.peak_gib("ours"),
-        floor=rounds.peak_gib("floor"),
-        goal=4.0,
-        how="the same runs: the largest resident memory of the process tree, Python and JVM, in any round",
-        floor_is=floor_is,
-    )
+    yield bench.memory("demo", rounds, floor_is=floor_is)
 
 
 def whole_year(raw: Path, target: Path) -> list[str]:

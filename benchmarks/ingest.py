@@ -41,14 +41,11 @@ def ingest(bench: Workbench) -> Iterator[Figure]:
         "count, append with provenance and receipt"
     )
     floor_is = '`spark.read.option("header", True).csv(…).write.format("delta").save(…)` in the same session'
-    yield bench.figure(
+    yield bench.wall(
         "ingest",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         how=how,
         floor_is=floor_is,
-        costs=rounds,
     )
     yield bench.figure(
         "ingest: CPU",

@@ -31,15 +31,12 @@ def unchanged(bench: Workbench) -> Iterator[Figure]:
 
     bench.begin()
     rounds = in_turn(bench.rounds(5), ours, floor)
-    yield bench.figure(
+    yield bench.wall(
         "unchanged",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         goal=15.0,
         how="`lakehouse run` after the demo, the whole process: every table and view is found unchanged, without a JVM",
         floor_is="a process that opens a Spark session with the same settings and ends: what any JVM would cost",
-        costs=rounds,
     )
 
 
@@ -83,28 +80,17 @@ def month(bench: Workbench) -> Iterator[Figure]:
 
     bench.begin()
     rounds = in_turn(bench.rounds(3), ours, floor)
-    yield bench.figure(
+    yield bench.wall(
         "month",
-        "s",
-        rounds.median("wall_s"),
-        floor=rounds.median("wall_s", "floor"),
+        rounds,
         goal=25.0,
         how="`lakehouse run` when the twelfth month's flights and weather lie beside eleven months that were run, "
         "the whole process: ingest, build, publish; tables that do not need each other run at once, so their seconds "
         "overlap",
         floor_is="plain Spark appends the two new files to two Delta tables, in a process and session of its own",
-        costs=rounds,
         parts=spent[middle([cost.wall_s for cost in rounds.ours])],
     )
-    yield bench.figure(
-        "month: peak memory",
-        "GiB",
-        rounds.peak_gib("ours"),
-        floor=rounds.peak_gib("floor"),
-        goal=4.0,
-        how="the same runs: the largest resident memory of the process tree, Python and JVM, in any round",
-        floor_is="that of plain Spark's process tree",
-    )
+    yield bench.memory("month", rounds, floor_is="that of plain Spark's process tree")
 
 
 def _append(file: Path, plain: Path) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.figures import Figure
 from benchmarks.machine import REPOSITORY, load, machine, versions
-from benchmarks.measure import BenchmarkError, Done, run
+from benchmarks.measure import BenchmarkError, Done, Rounds, run
 
 LAKEHOUSE = str(Path(sys.executable).with_name("lakehouse"))
 PROJECT = ("conf", "jobs", "features")
@@ -96,6 +96,17 @@ class Workbench:
             how=how,
             **more,
         )
+
+    def wall(self, name: str, rounds: Rounds, *, how: str, **more: Any) -> Figure:
+        """The median seconds of a benchmark's rounds, ours beside the floor's."""
+        ours, floor = rounds.median("wall_s"), rounds.median("wall_s", "floor")
+        return self.figure(name, "s", ours, floor=floor, how=how, costs=rounds, **more)
+
+    def memory(self, name: str, rounds: Rounds, *, floor_is: str) -> Figure:
+        """The most memory of the same rounds."""
+        how = "the same runs: the largest resident memory of the process tree, Python and JVM, in any round"
+        ours, floor = rounds.peak_gib("ours"), rounds.peak_gib("floor")
+        return self.figure(f"{name}: peak memory", "GiB", ours, floor=floor, goal=4.0, how=how, floor_is=floor_is)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import append, create, set_properties
+from lakehouse.delta import append, create, read_table, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch
@@ -89,7 +89,7 @@ def land(
 
 def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:
     """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
-    frame = session.read.format("delta").option("versionAsOf", version).load(str(path))
+    frame = read_table(session, path, version)
     return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
 
 

@@ -2,6 +2,7 @@
 
 from lakehouse.delta.commit import Commit, append, create, overwrite, replace_by_difference, set_properties, upsert
 from lakehouse.delta.lock import locked
+from lakehouse.delta.reading import has_columns_of, read_table
 from lakehouse.delta.state import TableState, read_state
 
 __all__ = [
@@ -9,9 +10,11 @@ __all__ = [
     "TableState",
     "append",
     "create",
+    "has_columns_of",
     "locked",
     "overwrite",
     "read_state",
+    "read_table",
     "replace_by_difference",
     "set_properties",
     "upsert",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK
+from lakehouse.delta.reading import read_table
+from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK, read_state
 from lakehouse.errors import StorageError
+from lakehouse.quality.literals import column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -37,10 +39,12 @@ class Commit:
 
 
 def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partition_by: Sequence[str] = ()) -> None:
-    """Make the table with its first rows, in one commit. Raises an error of Delta where there is one already.
+    """Make the table with its first rows, in one commit; files of a first commit that was killed are no table.
 
-    Raises StorageError where the folder above it can't be made.
+    Raises StorageError where there is a table already, and where the folder above it can't be made.
     """
+    if read_state(path) is not None:
+        raise StorageError(f"{path}: there is a table already", hint="Run again: another run made it meanwhile.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,7 +60,7 @@ def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partitio
 
         first, *others = (F.col(name) for name in partition_by)
         writer = writer.partitionedBy(first, *others)
-    writer.create()
+    writer.createOrReplace()  # create() takes what a killed first commit left for a table, for ever
 
 
 def settled(frame: DataFrame) -> DataFrame:
@@ -90,8 +94,8 @@ def upsert(frame: DataFrame, path: Path, key: Sequence[str], *, rows: int, newer
     ``newer`` is a condition on ``s`` (the new row) and ``t`` (the old); where it is false the old row stays.
     Returns how many rows were inserted and updated.
     """
-    old = frame.sparkSession.read.format("delta").load(str(path)).select(*map(quoted, key))
-    if frame.alias("s").join(old.alias("t"), _same_key(key), "left_semi").isEmpty():
+    old = read_table(frame.sparkSession, path).select(*map(quoted, key))
+    if frame.alias("s").join(old.alias("t"), same_key(key), "left_semi").isEmpty():
         append(frame, path)  # all keys are new: no row of the table need be looked at again
         return {"inserted": rows, "updated": 0}
     condition = f" AND ({newer})" if newer else ""
@@ -107,12 +111,10 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> d
     """
     from pyspark.sql import functions as F
 
-    session, columns = frame.sparkSession, frame.columns
-    there = [
-        frame.withColumn(MADE, F.lit(True)),
-        session.read.format("delta").load(str(path)).withColumn(KEPT, F.lit(True)),
-    ]
-    both = there[0].alias("s").join(there[1].alias("t"), _same_key(key), "full_outer")
+    columns = frame.columns
+    made = frame.withColumn(MADE, F.lit(True)).alias("s")
+    kept = read_table(frame.sparkSession, path).withColumn(KEPT, F.lit(True)).alias("t")
+    both = made.join(kept, same_key(key), "full_outer")
     differs = " OR ".join(_differs(field.name, field.dataType.typeName()) for field in frame.schema.fields)
     what = (
         F.when(F.col(f"t.{KEPT}").isNull(), "inserted")
@@ -130,8 +132,8 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> d
         if set(counts) <= {"inserted"}:
             append(changes.drop(CHANGE), path)
         else:
-            assigned = ", ".join(f"t.{quoted(column)} = s.{quoted(column)}" for column in columns)
-            names, new = (", ".join(f"{side}{quoted(column)}" for column in columns) for side in ("", "s."))
+            assigned = ", ".join(f"t.{quoted(c)} = s.{quoted(c)}" for c in columns)
+            names, new = (", ".join(f"{side}{quoted(c)}" for c in columns) for side in ("", "s."))
             clauses = (
                 f"WHEN MATCHED AND s.{CHANGE} = 'deleted' THEN DELETE WHEN MATCHED THEN UPDATE SET {assigned} "
                 f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})"
@@ -152,8 +154,16 @@ def named(path: Path) -> str:
     return f"delta.`{str(path).replace('`', '``')}`"
 
 
-def quoted(column: str) -> str:
-    return "`" + column.replace("`", "``") + "`"
+def quoted(name: str) -> str:
+    """A column as Spark's SQL names it."""
+    return column(name).spark
+
+
+def same_key(key: Sequence[str]) -> Column:
+    """Whether a new row ``s`` and a row ``t`` of the table have one key; neither has a null in it."""
+    from pyspark.sql import functions as F
+
+    return F.expr(" AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key))
 
 
 def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str) -> dict[str, int]:
@@ -166,14 +176,8 @@ def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str) -> di
     return done[0].asDict() if done else {"num_inserted_rows": 0, "num_updated_rows": 0}
 
 
-def _same_key(key: Sequence[str]) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.expr(" AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key))
-
-
-def _differs(column: str, kind: str) -> str:
-    new, old = f"s.{quoted(column)}", f"t.{quoted(column)}"
+def _differs(name: str, kind: str) -> str:
+    new, old = f"s.{quoted(name)}", f"t.{quoted(name)}"
     different = f"NOT ({new} <=> {old})"
     if kind not in ("double", "float"):
         return different

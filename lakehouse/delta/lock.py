@@ -6,6 +6,7 @@ version. A lock that Python holds is no help, since a JVM outlives a killed Pyth
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ from lakehouse.errors import LockedError, StorageError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_held_here: set[Path] = set()
+_guard = threading.Lock()
+"""What this process holds. POSIX locks exclude processes, not threads, and a process that closes any handle of a
+file loses its lock of it: a file that is held here is not opened a second time."""
+
 
 @contextmanager
 def locked(spark: SparkSession, files: dict[str, Path], *, wait: float = 0.0) -> Iterator[None]:
@@ -26,47 +32,56 @@ def locked(spark: SparkSession, files: dict[str, Path], *, wait: float = 0.0) ->
     two runs can't wait for each other. Raises LockedError that names the table another run is writing.
     """
     deadline = time.monotonic() + wait
-    held: list[Any] = []
+    held: list[tuple[Path, Any]] = []
     try:
         for address, file in sorted(files.items()):
-            held.append(_take(spark, address, file, deadline))
+            while (taken := _take(spark, file.resolve())) is None:
+                if time.monotonic() >= deadline:
+                    raise LockedError(
+                        f"{address}: another run is writing it",
+                        hint="Run again when it is done, or wait for it: --wait 600 (seconds).",
+                    )
+                time.sleep(0.2)
+            held.append((file.resolve(), taken))
         yield
     finally:
-        for channel in reversed(held):
-            channel.close()
+        for file, lock in reversed(held):
+            _free(file, lock)
 
 
-def _take(spark: SparkSession, address: str, file: Path, deadline: float) -> Any:
+def _take(spark: SparkSession, file: Path) -> Any:
+    """The lock, or None where another run has it."""
     from py4j.protocol import Py4JJavaError
 
-    jvm: Any = spark.sparkContext._jvm
+    with _guard:
+        if file in _held_here:
+            return None
+        _held_here.add(file)
+    channel = lock = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
+        jvm: Any = spark.sparkContext._jvm
         channel = jvm.java.io.RandomAccessFile(str(file), "rw").getChannel()
+        lock = channel.tryLock()
     except (OSError, Py4JJavaError) as error:
         raise StorageError(
-            f"{file.parent}: can't be written: {_reason(error)}",
-            hint="Make the folder writable for this user, or name another root in conf/.",
+            f"{file}: can't be written or locked: {_reason(error)}",
+            hint="Make its folder writable for this user and lockable, or name another root in conf/.",
         ) from error
-    while True:
-        try:
-            if channel.tryLock() is not None:
-                return channel
-        except Py4JJavaError as error:
-            if "OverlappingFileLock" not in str(error.java_exception.getClass().getName()):
+    finally:
+        if lock is None:
+            if channel is not None:
                 channel.close()
-                raise StorageError(
-                    f"{file}: can't be locked: {_reason(error)}",
-                    hint="The file system must know locks: name another root in conf/.",
-                ) from error
-        if time.monotonic() >= deadline:
-            channel.close()
-            raise LockedError(
-                f"{address}: another run is writing it",
-                hint="Run again when it is done, or wait for it: --wait 600 (seconds).",
-            )
-        time.sleep(0.2)
+            with _guard:
+                _held_here.discard(file)
+    return lock
+
+
+def _free(file: Path, lock: Any) -> None:
+    lock.channel().close()
+    with _guard:
+        _held_here.discard(file)
 
 
 def _reason(error: Exception) -> str:

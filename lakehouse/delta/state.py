@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,18 @@ class TableState:
         """The version of the last commit that was made under this transaction id, or None."""
         return self.table.transaction_version(application)
 
-    @property
+    @cached_property
     def restored(self) -> bool:
         """Whether somebody restored the table to an older version after our last commit.
 
         RESTORE keeps the transaction ids of what it takes away, so a cursor found after it claims too much.
         """
-        for entry in self.table.history():
-            if entry.get("operation") == "RESTORE":
-                return True
-            if str(entry.get("userMetadata", "")).startswith(MARK):
-                return False
+        for limit in (10, None):  # ours is nearly always among the last ones; the whole log may be long
+            for entry in self.table.history(limit):
+                if entry.get("operation") == "RESTORE":
+                    return True
+                if str(entry.get("userMetadata", "")).startswith(MARK):
+                    return False
         return False
 
     def rows(self, sql: str) -> list[dict[str, Any]]:

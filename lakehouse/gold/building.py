@@ -11,6 +11,7 @@ from lakehouse.delta import (
     Commit,
     TableState,
     create,
+    has_columns_of,
     overwrite,
     read_state,
     replace_by_difference,
@@ -18,7 +19,7 @@ from lakehouse.delta import (
 )
 from lakehouse.delta.commit import quoted, table_properties
 from lakehouse.errors import DefinitionError, GateError, NotBuiltError
-from lakehouse.quality.gate import Tally, check_columns, judge_duplicates
+from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[Dat
         ).collect()[0]
         _check_key(table, row["doubled"], row["null"], by_key)
         warned = tally.judge(table.address, row, result, table.key)
-        for rule in (rule for rule in table.expect if not rule.on_rows and set(rule.columns) != set(table.key)):
-            warned |= judge_duplicates(table.address, result, rule)
+        warned |= judge_table(table.address, result, table_rules(table.expect, table.key))
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"])
     finally:
@@ -118,8 +118,7 @@ def _write(session: SparkSession, table: Table, work: Work, result: DataFrame, p
     if (work.state.epoch, work.state.fingerprint) != (work.epoch, work.fingerprint):
         # The new epoch begins before its first rows: whoever is killed between finds its cursor missing, and rebuilds.
         set_properties(session, path, table_properties(work.epoch, work.fingerprint))
-    old = {field.name: field.dataType.simpleString() for field in session.read.format("delta").load(str(path)).schema}
-    if old == {field.name: field.dataType.simpleString() for field in result.schema}:
+    if has_columns_of(result, path):
         return replace_by_difference(result, path, table.key)
     overwrite(result, path)
     return {"inserted": rows, "updated": 0, "deleted": 0}

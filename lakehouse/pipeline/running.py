@@ -89,27 +89,25 @@ def _run(
 def _in_order(plan: Plan, work: Callable[[Step], Result], tell: Listener) -> tuple[Result, ...]:
     """Start each step when all that it reads is done; a failure stops what depends on it and nothing else."""
     waiting = {step.address: step for step in plan.steps}
+    planned = set(waiting)
     results: dict[str, Result] = {}
-    running: dict[Future[Result], Step] = {}
+    running: set[Future[Result]] = set()
     # One more than cores: while one table plans or commits, which is the driver's work, others keep the cores busy.
     with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1, thread_name_prefix="lakehouse") as pool:
         while waiting or running:
-            for step in [step for step in waiting.values() if not any(name in waiting for name in step.inputs)]:
-                if any(name in (other.address for other in running.values()) for name in step.inputs):
+            for step in list(waiting.values()):
+                needed = planned.intersection(step.inputs)
+                if not needed <= results.keys():
                     continue
                 del waiting[step.address]
-                bad = [
-                    name for name in step.inputs if name in results and results[name].status in ("failed", "stopped")
-                ]
+                bad = [name for name in step.inputs if name in needed and results[name].status in ("failed", "stopped")]
                 if bad:
                     results[step.address] = _finish(_stopped(step, bad), tell)
                 else:
-                    running[pool.submit(work, step)] = step
+                    running.add(pool.submit(work, step))
             if running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    step = running.pop(future)
-                    results[step.address] = future.result()
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                results |= {future.result().address: future.result() for future in done}
     return tuple(results[step.address] for step in plan.steps)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze import land, records
+from lakehouse.delta import read_table
 from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.report import Result
@@ -33,7 +35,7 @@ def do_step(spark: SparkSession, workspace: Workspace, address: str) -> Result:
         raise
     except Exception as error:
         raise _in_words(workspace, address, error) from error
-    return Result(**result.__dict__ | {"seconds": time.monotonic() - started})
+    return replace(result, seconds=time.monotonic() - started)
 
 
 def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result:
@@ -89,10 +91,7 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
     if work.action == "unchanged":
         return Result(address, "build", "unchanged")
     project = workspace.project
-    inputs = [
-        session.read.format("delta").option("versionAsOf", version).load(str(project.path(name)))
-        for name, version in work.versions.items()
-    ]
+    inputs = [read_table(session, project.path(name), version) for name, version in work.versions.items()]
     done = build_gold(session, workspace.graph.table(address), work, inputs, project.path(address))
     changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
     said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"

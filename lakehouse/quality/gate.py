@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import DefinitionError, GateError, did_you_mean
 from lakehouse.quality.expectation import Expectation
+from lakehouse.quality.literals import column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -46,7 +47,7 @@ class Tally:
         failed = {rule: counted[f"rule{i}"] for i, rule in enumerate(self.rules) if counted[f"rule{i}"]}
         stopping = [rule for rule in failed if rule.on_fail == "fail"]
         if stopping:
-            sample = rows.where(~passes(stopping[0])).select(*map(_quoted, shown)).limit(3).collect()
+            sample = rows.where(~passes(stopping[0])).select(*(column(name).spark for name in shown)).limit(3).collect()
             raise GateError(
                 f"{address}: {', '.join(f'{rule.name} fails for {failed[rule]:,} rows' for rule in stopping)}"
                 f" ({'; '.join(_short(row.asDict()) for row in sample)})",
@@ -55,8 +56,20 @@ class Tally:
         return {rule.name: count for rule, count in failed.items()}
 
 
-def judge_duplicates(address: str, rows: DataFrame, rule: Expectation) -> dict[str, int]:
-    """How many values a ``unique`` rule that warns finds doubled. Raises GateError for one that stops."""
+def table_rules(expect: Iterable[Expectation], key: Sequence[str]) -> list[Expectation]:
+    """The rules over the table that its key does not fulfil by itself: that is unique by construction."""
+    return [rule for rule in expect if not rule.on_rows and set(rule.columns) != set(key)]
+
+
+def judge_table(address: str, rows: DataFrame, rules: Iterable[Expectation]) -> dict[str, int]:
+    """How many values each ``unique`` rule that warns finds doubled. Raises GateError for one that stops."""
+    warned: dict[str, int] = {}
+    for rule in rules:
+        warned |= _judge_duplicates(address, rows, rule)
+    return warned
+
+
+def _judge_duplicates(address: str, rows: DataFrame, rule: Expectation) -> dict[str, int]:
     from lakehouse.quality.spark import duplicates
 
     found = duplicates(rows, rule)
@@ -82,10 +95,6 @@ def check_columns(address: str, needed: Sequence[str], expect: Iterable[Expectat
             f"{address}: its function does not return what its key, order or rules name: {'; '.join(problems)}",
             hint=f"It returns: {', '.join(columns)}.",
         )
-
-
-def _quoted(column: str) -> str:
-    return "`" + column.replace("`", "``") + "`"
 
 
 def _short(values: dict[str, object]) -> str:

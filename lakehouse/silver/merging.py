@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, create, overwrite, set_properties, upsert
-from lakehouse.delta.commit import quoted, table_properties
+from lakehouse.delta import Commit, create, has_columns_of, overwrite, read_table, set_properties, upsert
+from lakehouse.delta.commit import quoted, same_key, table_properties
 from lakehouse.errors import ConservationError
-from lakehouse.quality.gate import Tally, check_columns, judge_duplicates
+from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
 from lakehouse.quality.spark import failed_rules
 from lakehouse.silver.planning import Work
 from lakehouse.silver.rowwise import ORIGIN, with_origin
@@ -44,21 +44,27 @@ def build_silver(
     needed = [*table.key, *([table.sequence_by] if table.sequence_by else [])]
     check_columns(table.address, needed, table.expect, columns)
     rows = _judged(table, with_origin(table.address, given, returned))
-    if work.state is not None and work.action == "merge" and not _same_columns(session, path, rows, columns):
+    if (
+        work.state is not None
+        and work.action == "merge"
+        and not has_columns_of(rows.select(*map(quoted, columns)), path)
+    ):
         raise ColumnsChangedError(table.address)
     good = rows.where(f"size({REASONS}) = 0")
     counts, doubled = _count(table, rows, work, rows_in)
     winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
+    outdated = None
     if work.action == "merge" and table.sequence_by:
-        counts = _less_outdated(counts, session, path, table, winners, columns)
+        outdated = _outdated(session, table, winners, path)
+        older = outdated.count()
+        counts = replace(counts, merged=counts.merged - older, superseded=counts.superseded + older)
     if not counts.adds_up:
         raise ConservationError(f"{table.address}: {counts} does not add up; nothing was written")
-    doubles = _check_unique(session, table, work, winners, path)
+    doubles = _check_unique(session, table, work, winners, outdated, path)
     counts = replace(counts, warned=counts.warned | doubles)
     record(session, memory, work.origin, counts, _rejects(rows, columns) if counts.quarantined else None)
     Commit(work.origin, work.upto, f"batches {work.after + 1} to {work.upto}: {counts.merged} merged").apply(session)
-    fingerprint = work.origin.rpartition(":")[2]
-    _write(session, table, work, winners, path, counts, fingerprint)
+    _write(session, table, work, winners, path, counts)
     return counts
 
 
@@ -66,16 +72,14 @@ class ColumnsChangedError(Exception):
     """The function's result has other columns than the table: bronze has new ones. The table is rebuilt."""
 
 
-def _write(
-    session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path, counts: Counts, mark: str
-) -> None:
+def _write(session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path, counts: Counts) -> None:
     if work.action == "new":
-        create(winners, path, properties=table_properties(work.epoch, mark))
+        create(winners, path, properties=table_properties(work.epoch, work.fingerprint))
     elif work.action == "rebuild":
         assert work.state is not None
-        if work.state.epoch != work.epoch or work.state.fingerprint != mark:
+        if work.state.epoch != work.epoch or work.state.fingerprint != work.fingerprint:
             # The new epoch begins before its first rows: whoever is killed between finds it without a cursor.
-            set_properties(session, path, table_properties(work.epoch, mark))
+            set_properties(session, path, table_properties(work.epoch, work.fingerprint))
         overwrite(winners, path)
     else:
         done = upsert(winners, path, table.key, rows=counts.merged, newer=_newer(table, winners.columns))
@@ -152,36 +156,29 @@ def _newer(table: Table, columns: list[str]) -> str:
     return f"({old} IS NULL AND {new} IS NOT NULL) OR {new} > {old} OR ({new} <=> {old} AND {' >= '.join(contents)})"
 
 
-def _less_outdated(
-    counts: Counts, session: SparkSession, path: Path, table: Table, winners: DataFrame, columns: list[str]
-) -> Counts:
-
-    outdated = _outdated(session.read.format("delta").load(str(path)), table, winners, columns).count()
-    return replace(counts, merged=counts.merged - outdated, superseded=counts.superseded + outdated)
-
-
-def _outdated(old: DataFrame, table: Table, winners: DataFrame, columns: list[str]) -> DataFrame:
-    """The new rows ``s`` that are not newer than the row ``t`` that the table has."""
+def _outdated(session: SparkSession, table: Table, winners: DataFrame, path: Path) -> DataFrame:
+    """The keys of the new rows that are not newer than the row that the table has."""
     from pyspark.sql import functions as F
 
-    match = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in table.key)
-    newer = F.coalesce(F.expr(_newer(table, columns)), F.lit(False))
-    return winners.alias("s").join(old.alias("t"), F.expr(match), "inner").where(~newer)
+    both = winners.alias("s").join(read_table(session, path).alias("t"), same_key(table.key), "inner")
+    newer = F.coalesce(F.expr(_newer(table, winners.columns)), F.lit(False))
+    return both.where(~newer).select(*(f"s.{quoted(name)}" for name in table.key))
 
 
-def _check_unique(session: SparkSession, table: Table, work: Work, winners: DataFrame, path: Path) -> dict[str, int]:
-    """What the table's ``unique`` rules that warn find; the key's own columns are unique by construction."""
-    warned: dict[str, int] = {}
-    for rule in (rule for rule in table.expect if not rule.on_rows and set(rule.columns) != set(table.key)):
-        rows = winners
-        if work.action == "merge":
-            old = session.read.format("delta").load(str(path))
-            if table.sequence_by:
-                stale = _outdated(old, table, winners, winners.columns).select(*(f"s.{quoted(k)}" for k in table.key))
-                rows = winners.join(stale, list(table.key), "left_anti").select(*winners.columns)
-            rows = old.join(rows, list(table.key), "left_anti").select(*winners.columns).unionByName(rows)
-        warned |= judge_duplicates(table.address, rows, rule)
-    return warned
+def _check_unique(
+    session: SparkSession, table: Table, work: Work, winners: DataFrame, outdated: DataFrame | None, path: Path
+) -> dict[str, int]:
+    """What the ``unique`` rules that warn find, over the rows that the table is about to hold."""
+    rules = table_rules(table.expect, table.key)
+    if not rules:
+        return {}
+    rows = winners
+    if outdated is not None:
+        rows = winners.join(outdated, list(table.key), "left_anti").select(*winners.columns)
+    if work.action == "merge":
+        old = read_table(session, path).join(rows, list(table.key), "left_anti")
+        rows = old.select(*winners.columns).unionByName(rows)
+    return judge_table(table.address, rows, rules)
 
 
 def _rejects(rows: DataFrame, columns: list[str]) -> DataFrame:
@@ -194,8 +191,3 @@ def _rejects(rows: DataFrame, columns: list[str]) -> DataFrame:
         F.col(REASONS).alias("_reasons"),
         F.to_json(F.struct(*map(quoted, columns)), EXACT).alias("_record"),
     )
-
-
-def _same_columns(session: SparkSession, path: Path, rows: DataFrame, columns: list[str]) -> bool:
-    old = {field.name: field.dataType.simpleString() for field in session.read.format("delta").load(str(path)).schema}
-    return old == {field.name: field.dataType.simpleString() for field in rows.schema if field.name in columns}

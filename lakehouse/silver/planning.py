@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,10 +21,17 @@ class Work:
     why: str
     after: int
     upto: int
+    address: str
+    input_id: str
+    """The id of the bronze table: one that was made anew has another."""
     epoch: int
-    origin: str
-    """The transaction id: the table, its input's id, its epoch and its definition."""
+    fingerprint: str
     state: TableState | None
+
+    @property
+    def origin(self) -> str:
+        """The transaction id: a cursor counts under one table, input, epoch and definition."""
+        return f"{self.address}:{self.input_id}:{self.epoch}:{self.fingerprint}"
 
 
 def plan_silver(
@@ -38,23 +45,23 @@ def plan_silver(
         raise NotBuiltError(f"{address}: its bronze table has no data yet", hint="Run 'lakehouse ingest' first.")
     state, last = read_state(path), batches[-1]
     epoch = state.epoch if state is not None else 0
-    origin = f"{address}:{bronze.id}:{epoch}:{fingerprint[:16]}"
-    cursor = state.cursor(origin) if state is not None else None
-    judged = max((counts.upto for counts in receipts(memory, origin)), default=-1)
+    work = Work("new", "it is not there yet", -1, last, address, bronze.id, epoch, fingerprint, state)
     if state is None:
-        return Work("new", "it is not there yet", -1, judged if judged in batches else last, epoch, origin, None)
+        return _up_to_what_was_judged(work, memory, batches)
+    cursor = state.cursor(work.origin)
     why = _why_rebuild(state, fingerprint, cursor, batches)
     if why:
+        judged = _judged(work, memory)
         if cursor is None and state.fingerprint == fingerprint and not state.restored and judged in batches:
             # A rebuild was killed after its epoch began: what it judged is recorded, and is finished as it was.
-            return Work("rebuild", "a rebuild did not finish", -1, judged, epoch, origin, state)
-        return rebuild(Work("rebuild", why, -1, last, epoch, origin, state), memory, why)
+            return replace(work, action="rebuild", why="a rebuild did not finish", upto=judged)
+        return rebuild(work, memory, why)
     assert cursor is not None
     if cursor == last:
-        return Work("unchanged", "no new batches", cursor, last, epoch, origin, state)
-    upto = judged if judged in batches and judged > cursor else last
+        return replace(work, action="unchanged", why="no new batches", after=cursor)
     new = sum(batch > cursor for batch in batches)
-    return Work("merge", f"{new} new batch{'es' if new > 1 else ''}", cursor, upto, epoch, origin, state)
+    work = replace(work, action="merge", why=f"{new} new batch{'es' if new > 1 else ''}", after=cursor)
+    return _up_to_what_was_judged(work, memory, batches)
 
 
 def rebuild(work: Work, memory: Path, why: str) -> Work:
@@ -64,11 +71,20 @@ def rebuild(work: Work, memory: Path, why: str) -> Work:
     version of its own. What was judged under the epoch before a kill is finished as it was.
     """
     assert work.state is not None
-    epoch = work.state.version + 1
-    parts = work.origin.split(":")
-    origin = ":".join([*parts[:-2], str(epoch), parts[-1]])
-    judged = max((counts.upto for counts in receipts(memory, origin)), default=work.upto)
-    return Work("rebuild", why, -1, judged, epoch, origin, work.state)
+    fresh = replace(work, action="rebuild", why=why, after=-1, epoch=work.state.version + 1)
+    judged = _judged(fresh, memory)
+    return fresh if judged is None else replace(fresh, upto=judged)
+
+
+def _judged(work: Work, memory: Path) -> int | None:
+    """The last batch that was judged under the work's origin, recorded before the table was written."""
+    return max((counts.upto for counts in receipts(memory, work.origin)), default=None)
+
+
+def _up_to_what_was_judged(work: Work, memory: Path, batches: list[int]) -> Work:
+    """A run that was killed may have judged a range that the table lacks: it is finished as it was."""
+    judged = _judged(work, memory)
+    return replace(work, upto=judged) if judged in batches and judged > work.after else work
 
 
 def _why_rebuild(state: TableState, fingerprint: str, cursor: int | None, batches: list[int]) -> str:

@@ -12,6 +12,7 @@ from tests.architecture.files import REPOSITORY, shown, text_of, tracked
 LOCKS = sorted(path.name for path in REPOSITORY.glob("requirements*.lock"))
 FORBIDDEN = {
     "a package index": r"https?://[^\s\"'<>]*/simple\b",
+    "a registry": r"https?://(?:[\w-]+\.)*(?:pypi|pythonhosted|crates|npmjs|debian)\.(?:org|io)\b",
     "an option that names an index": r"--(?:(?:extra-)?index-url|find-links|trusted-host)\b",
     "a repository of jars": r"\brepo1?[.]maven\b",
     "a folder of somebody's machine": r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/",
@@ -35,6 +36,7 @@ def test_no_file_holds(what: str) -> None:
     ("what", "line"),
     [
         ("a package index", "--extra x https://mirror.example/pypi" + "/simple/"),
+        ("a registry", "(https://py" + "pi.org/project/x/)"),
         ("an option that names an index", "--index" + "-url x"),
         ("a repository of jars", "https://repo1" + ".maven" + ".org/"),
         ("a folder of somebody's machine", "see /work" + "/main/x"),

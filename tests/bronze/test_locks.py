@@ -57,6 +57,21 @@ def test_two_runs_of_one_process_exclude_each_other(spark: Any, make_project: Ca
     assert ingest(project).exit_code == 0
 
 
+def test_a_refused_run_leaves_the_lock_to_the_first(spark: Any, make_project: Callable[..., Project]) -> None:
+    """POSIX drops a process's lock when it closes any handle of the file: no refusal may do so."""
+    project = make_project("  s: {type: files, format: csv, path: data/raw/*.csv}")
+    lock = {"bronze.s": project.lock("bronze.s")}
+    foreign = f"import fcntl; fcntl.lockf(open({str(lock['bronze.s'])!r}, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    with locked(spark, lock):
+        with pytest.raises(LockedError), locked(spark, lock):
+            pytest.fail("it was locked twice")
+        spark.sparkContext._jvm.java.lang.System.gc()
+        with pytest.raises(LockedError), locked(spark, lock):
+            pytest.fail("it was locked twice")
+        assert subprocess.run([sys.executable, "-c", foreign], stderr=subprocess.DEVNULL).returncode != 0
+    assert subprocess.run([sys.executable, "-c", foreign]).returncode == 0
+
+
 def test_a_lock_that_fails_lets_the_others_go(spark: Any, make_project: Callable[..., Project]) -> None:
     project = make_project("  {}")
     one, two = {"a": project.lock("a")}, {"b": project.lock("b")}

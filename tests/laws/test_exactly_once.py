@@ -153,6 +153,23 @@ def test_killed_in_a_rebuild(
     counts_add_up(project, out_of_range)
 
 
+@pytest.mark.parametrize("log", ["no log", "an empty log"])
+def test_killed_within_the_first_commit(spark: Any, make_project: Any, log: str) -> None:
+    """Files of a table that was never committed are in every folder: the next run is not taken aback."""
+    project = make_project(SOURCES, TABLES)
+    addresses = ("bronze.orders", "silver.orders", "gold.totals")
+    for folder in (*map(project.path, addresses), project.state("silver.orders")):
+        folder.mkdir(parents=True)
+        (folder / "part-00000-aa-c000.snappy.parquet").write_bytes(b"PAR1 half")
+        if log == "an empty log":
+            (folder / "_delta_log").mkdir()
+            (folder / "_delta_log" / ".00000000000000000000.json.aa.tmp").write_text("{")
+    write_orders(project.folder, "1", FIRST)
+    run_all(project)
+    agree(project.root, FIRST)
+    counts_add_up(project, FIRST)
+
+
 CHILD = """
 import os, signal, sys, threading, time
 from lakehouse.cli import run

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.config import FilesSource
+from lakehouse.delta.commit import quoted
 from lakehouse.errors import ContractError
 from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
 
@@ -113,7 +114,7 @@ def _escaped(path: str) -> str:
 
 
 def _renamed(columns: tuple[str, ...]) -> list[Column]:
-    return [F.col("`" + column.replace("`", "``") + "`").alias(bronze_name(column)) for column in columns]
+    return [F.col(quoted(column)).alias(bronze_name(column)) for column in columns]
 
 
 def _texts(columns: tuple[str, ...]) -> StructType:
