@@ -2,7 +2,7 @@
 
 from lakehouse.delta.commit import Commit, append, create, overwrite, replace_by_difference, set_properties, upsert
 from lakehouse.delta.lock import locked
-from lakehouse.delta.reading import has_columns_of, read_table
+from lakehouse.delta.reading import has_columns_of, held, read_table
 from lakehouse.delta.state import TableState, read_state
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "append",
     "create",
     "has_columns_of",
+    "held",
     "locked",
     "overwrite",
     "read_state",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta.reading import read_table
+from lakehouse.delta.reading import held, read_table
 from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK, read_state
 from lakehouse.errors import StorageError
 from lakehouse.quality.literals import column
@@ -126,8 +126,7 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> d
         (F.coalesce(F.col(f"s.{quoted(c)}"), F.col(f"t.{quoted(c)}")) if c in key else F.col(f"s.{quoted(c)}")).alias(c)
         for c in columns
     ]
-    changes = both.select(*values, what.alias(CHANGE)).where(f"{CHANGE} IS NOT NULL").persist()
-    try:
+    with held(both.select(*values, what.alias(CHANGE)).where(f"{CHANGE} IS NOT NULL")) as changes:
         counts = {row[CHANGE]: row["count"] for row in changes.groupBy(CHANGE).count().collect()}
         if set(counts) <= {"inserted"}:
             append(changes.drop(CHANGE), path)
@@ -139,8 +138,6 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> d
                 f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})"
             )
             _merge(changes, path, key, clauses)
-    finally:
-        changes.unpersist()
     return {what: counts.get(what, 0) for what in ("inserted", "updated", "deleted")}
 
 

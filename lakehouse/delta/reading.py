@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+FEW = 32
+"""From more files than these on Spark lists them in a job of its own."""
+PLAIN = {"timestampNtz"}
+"""What a reader may need to know, apart from which files there are, so that these hold just the table's rows."""
+PATTERN = frozenset("{}[]*?\\")
+"""What Spark takes for a pattern of paths."""
+
 
 def read_table(session: SparkSession, path: Path, version: int | None = None) -> DataFrame:
-    """The rows of the table in the folder, at a version or the newest."""
-    reader = session.read.format("delta")
-    if version is not None:
-        reader = reader.option("versionAsOf", version)
-    return reader.load(str(path))
+    """The rows of the table in the folder, at a version or the newest.
+
+    A table of few plain files is read as these files: Delta's replay of a log by Spark costs four jobs, most of the
+    time of a small table. One with deletion vectors, mapped columns or many files is left to Delta.
+    """
+    table = DeltaTable(str(path), version=version)
+    files = [path / unquote(file) for file in table.get_add_actions().column("path").to_pylist()]
+    features = set(table.protocol().reader_features or [])
+    if 0 < len(files) <= FEW and features <= PLAIN and not PATTERN & set(str(path)):
+        from pyspark.sql.types import StructType
+
+        schema = StructType.fromJson(json.loads(table.schema().to_json()))
+        frame = session.read.schema(schema).option("basePath", str(path)).parquet(*map(str, files))
+        return frame.select(*(f"`{name.replace('`', '``')}`" for name in schema.names))
+    return session.read.format("delta").option("versionAsOf", table.version()).load(str(path))
+
+
+@contextmanager
+def held(frame: DataFrame) -> Iterator[DataFrame]:
+    """The same rows, computed once by whoever asks first, so that what is judged is what is written.
+
+    They are held in memory, and on Spark's local disk where that is short, until the context ends. Unlike
+    ``persist`` it builds no columns, and where an executor is lost the job fails: nothing is computed anew.
+    """
+    kept = frame.localCheckpoint(eager=False)
+    try:
+        yield kept
+    finally:
+        kept._jdf.queryExecution().analyzed().rdd().unpersist(False)
 
 
 def has_columns_of(frame: DataFrame, path: Path) -> bool:

@@ -12,6 +12,7 @@ from lakehouse.delta import (
     TableState,
     create,
     has_columns_of,
+    held,
     overwrite,
     read_state,
     replace_by_difference,
@@ -90,8 +91,7 @@ def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[Dat
     needed = [*table.key, *([table.at] if table.at else [])]
     check_columns(table.address, needed, table.expect, result.columns)
     _refuse_maps(table, result)
-    result = result.persist()  # it is judged first and written then; a plan run twice could cost twice
-    try:
+    with held(result) as result:
         tally = Tally.of(table.expect)
         by_key = result.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), *tally.columns())
         null = " OR ".join(f"{quoted(name)} IS NULL" for name in needed if name in table.key)
@@ -106,8 +106,6 @@ def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[Dat
         warned |= judge_table(table.address, result, table_rules(table.expect, table.key))
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"])
-    finally:
-        result.unpersist()
     return Built(rows=row["rows"], warned=warned, **done)
 
 

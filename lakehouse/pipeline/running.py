@@ -92,8 +92,8 @@ def _in_order(plan: Plan, work: Callable[[Step], Result], tell: Listener) -> tup
     planned = set(waiting)
     results: dict[str, Result] = {}
     running: set[Future[Result]] = set()
-    # One more than cores: while one table plans or commits, which is the driver's work, others keep the cores busy.
-    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1, thread_name_prefix="lakehouse") as pool:
+    # More than cores: while some tables plan or commit, which is the driver's work, others keep the cores busy.
+    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 3, thread_name_prefix="lakehouse") as pool:
         while waiting or running:
             for step in list(waiting.values()):
                 needed = planned.intersection(step.inputs)

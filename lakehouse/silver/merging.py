@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, create, has_columns_of, overwrite, read_table, set_properties, upsert
+from lakehouse.delta import Commit, create, has_columns_of, held, overwrite, read_table, set_properties, upsert
 from lakehouse.delta.commit import quoted, same_key, table_properties
 from lakehouse.errors import ConservationError
 from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
@@ -50,22 +50,25 @@ def build_silver(
         and not has_columns_of(rows.select(*map(quoted, columns)), path)
     ):
         raise ColumnsChangedError(table.address)
-    good = rows.where(f"size({REASONS}) = 0")
-    counts, doubled = _count(table, rows, work, rows_in)
-    winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
-    outdated = None
-    if work.action == "merge" and table.sequence_by:
-        outdated = _outdated(session, table, winners, path)
-        older = outdated.count()
-        counts = replace(counts, merged=counts.merged - older, superseded=counts.superseded + older)
-    if not counts.adds_up:
-        raise ConservationError(f"{table.address}: {counts} does not add up; nothing was written")
-    doubles = _check_unique(session, table, work, winners, outdated, path)
-    counts = replace(counts, warned=counts.warned | doubles)
-    record(session, memory, work.origin, counts, _rejects(rows, columns) if counts.quarantined else None)
-    Commit(work.origin, work.upto, f"batches {work.after + 1} to {work.upto}: {counts.merged} merged").apply(session)
-    _write(session, table, work, winners, path, counts)
-    return counts
+    with held(rows) as rows:
+        good = rows.where(f"size({REASONS}) = 0")
+        counts, doubled = _count(table, rows, work, rows_in)
+        winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
+        outdated = None
+        if work.action == "merge" and table.sequence_by:
+            outdated = _outdated(session, table, winners, path)
+            older = outdated.count()
+            counts = replace(counts, merged=counts.merged - older, superseded=counts.superseded + older)
+        if not counts.adds_up:
+            raise ConservationError(f"{table.address}: {counts} does not add up; nothing was written")
+        doubles = _check_unique(session, table, work, winners, outdated, path)
+        counts = replace(counts, warned=counts.warned | doubles)
+        record(session, memory, work.origin, counts, _rejects(rows, columns) if counts.quarantined else None)
+        Commit(work.origin, work.upto, f"batches {work.after + 1} to {work.upto}: {counts.merged} merged").apply(
+            session
+        )
+        _write(session, table, work, winners, path, counts)
+        return counts
 
 
 class ColumnsChangedError(Exception):

@@ -21,10 +21,10 @@ TRAINING = Path(__file__).with_name("training.py")
 
 
 def archive_file() -> Path:
-    """Where the archive for this Java, Spark and these jars is, or would be."""
+    """Where the archive for this Java, Spark, these jars and this training is, or would be."""
     java = find_java()
     parts = [str(java.home), java.version, importlib.metadata.version("pyspark"), jars_folder().name]
-    mark = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    mark = hashlib.sha256("\n".join([*parts, TRAINING.read_text()]).encode()).hexdigest()[:12]
     return cache_folder() / f"classes-{mark}.jsa"
 
 

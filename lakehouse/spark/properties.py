@@ -83,8 +83,9 @@ def _short_local_runs() -> dict[str, str]:
         "spark.driver.extraJavaOptions": " ".join(java),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.sql.ui.explainMode": "simple",  # the UI's account of each query is a twentieth of a short run
+        "spark.sql.maxPlanStringLength": "1000",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
-        "spark.sql.inMemoryColumnarStorage.compressed": "false",  # what is cached lives for one table's build
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     }

@@ -19,6 +19,7 @@ def main(lake: Path, archive: Path) -> None:
     (lake / "rows.csv").write_text("key,value\n" + "".join(f"{n},{n % 7}\n" for n in range(1000)))
     (lake / "rows.json").write_text("".join(f'{{"key": "{n}", "value": {n % 7}.5}}\n' for n in range(100)))
     spark = open_session(project, more={"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={archive}"})
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     session = spark.newSession()
@@ -28,15 +29,21 @@ def main(lake: Path, archive: Path) -> None:
     table = f"delta.`{lake}/table`"
     both.writeTo(table).using("delta").partitionedBy("_kind").tableProperty("lakehouse.epoch", "1").create()
     both.limit(10).write.format("delta").mode("append").option("mergeSchema", True).save(f"{lake}/table")
-    typed = session.read.format("delta").option("versionAsOf", 0).load(f"{lake}/table")
+    typed = session.read.schema(both.schema).option("basePath", f"{lake}/table").parquet(f"{lake}/table")
     typed = typed.select(
         F.expr("try_cast(key as bigint)").alias("key"), F.expr("try_cast(value as double)").alias("value")
     )
-    typed = typed.where("key is not null").persist()
-    counts = typed.groupBy("key").agg(F.count("*").alias("n"), F.avg("value").alias("value")).persist()
+    newest = Window.partitionBy("key").orderBy(F.col("value").desc())
+    typed = typed.where("key is not null").localCheckpoint(eager=False)
+    counts = typed.groupBy("key").agg(F.count("*").alias("n"), F.avg("value").alias("value"))
+    counts = counts.withColumn("rank", F.row_number().over(newest)).localCheckpoint(eager=False)
     counts.count()
     gold = f"delta.`{lake}/gold`"
-    counts.writeTo(gold).using("delta").tableProperty("delta.enableChangeDataFeed", "true").create()
+    counts.writeTo(gold).using("delta").tableProperty("delta.enableChangeDataFeed", "true").createOrReplace()
+    kept = session.read.format("delta").load(f"{lake}/gold")
+    both = counts.alias("s").join(kept.alias("t"), F.expr("s.key = t.key"), "full_outer")
+    both.where("NOT (s.n <=> t.n)").groupBy("s.n").count().collect()
+    counts.alias("s").join(kept.alias("t"), F.expr("s.key = t.key"), "left_semi").isEmpty()
     counts.where("key > 3").createOrReplaceTempView("changes")
     session.sql(
         f"MERGE INTO {gold} t USING changes s ON t.key <=> s.key WHEN MATCHED AND t.n <=> s.n THEN UPDATE SET *"
