@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -107,16 +108,15 @@ def _check_features(project: Project) -> str:
 
 
 def _fingerprint(project: Project) -> str:
-    """Changes with everything that could make features wrong: they, the tables' package, conf/, this engine."""
-    digest = hashlib.sha256(repr(project).encode())
+    """Changes with everything that could make features wrong: they, the tables' package, conf/, this engine, Feast."""
+    digest = hashlib.sha256(repr((project, importlib.metadata.version("feast"))).encode())
     engine = Path(__file__).parents[1]
     package = project.folder / project.config.tables.partition(".")[0]
     for folder, pattern in (
-        (project.features, "*.py"),
+        (project.features, "**/*.py"),
         (project.features, "*.yaml"),
         (package, "**/*.py"),
-        (engine / "features", "**/*.py"),
-        (engine / "tables", "**/*.py"),
+        (engine, "**/*.py"),
     ):
         for file in sorted(folder.glob(pattern)):
             digest.update(f"{file}\0".encode() + file.read_bytes())

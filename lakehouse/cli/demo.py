@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 
@@ -15,7 +16,7 @@ from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Grid, Line, Output, Page
 from lakehouse.cli.progress import STEPS
 from lakehouse.cli.runs import next_lines, report_page, run_shown
-from lakehouse.errors import ConfigError, UsageError, did_you_mean
+from lakehouse.errors import ConfigError, LockedError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +56,7 @@ def demo(
     project = load_project(env=env)
     module = _module(project)
     if fresh:
-        _empty(project)
+        empty(project)
     spent: dict[str, float] = {}
     with _timed(spent, "stage"):
         staged = module.stage(project, until.date() if until else None)
@@ -105,14 +106,23 @@ def _module(project: Project) -> Demo:
     return cast("Demo", module)
 
 
-def _empty(project: Project) -> None:
-    """Delete the tables in root: only a folder below the project's own is taken for the demo's."""
+def empty(project: Project) -> None:
+    """Delete the tables in root, which nobody may be writing: only a folder below the project's is the demo's own."""
     root = project.root.resolve()
     if root == project.folder or not root.is_relative_to(project.folder):
         raise UsageError(
             f"--fresh would delete {root}, which is not below the project's folder",
             hint="Empty it yourself, or use an environment whose root is the demo's own.",
         )
-    for layer in ("bronze", "silver", "gold", "state"):  # not the locks: another run may hold one
-        if (root / layer).is_dir():
-            shutil.rmtree(root / layer)
+    with ExitStack() as held:
+        for lock in sorted((root / ".locks").glob("*")):
+            file = held.enter_context(lock.open("r+"))
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise LockedError(
+                    f"{lock.name}: another run is writing it", hint="Run again when it is done."
+                ) from error
+        for layer in ("bronze", "silver", "gold", "state"):
+            if (root / layer).is_dir():
+                shutil.rmtree(root / layer)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lakehouse.config import Project
-from lakehouse.errors import ConfigError, LakehouseError, LockedError, UsageError, did_you_mean
+from lakehouse.errors import ConfigError, LakehouseError, LockedError, StorageError, UsageError, did_you_mean
 from lakehouse.features.repository import open_store, quiet
 from lakehouse.features.settings import Settings, code_fingerprint, read_settings
 
@@ -46,8 +46,8 @@ class Published:
     status: Literal["done", "unchanged"]
 
 
-Listen = Callable[[str, Published | None], None]
-"""Called with a view's name when it is begun (None) and when it is done."""
+Listen = Callable[[str, Published | LakehouseError | None], None]
+"""Called with a view's name when it is begun (None), and when it is done or failed."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def publish(
     ``tables`` limits that to the views of these tables (addresses). Each key gets its newest row with an event time up
     to ``now`` (UTC where naive); keys that left the table leave the store. A view whose next row becomes due is
     published again too. The views must have been applied.
-    Raises UsageError for an unknown view, NotBuiltError for a table that is not there.
+    A view that fails stops no other; the first error is raised when all were tried. Raises UsageError for an unknown
+    view, NotBuiltError for a table that is not there, StorageError where the online store can't be written.
     """
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
     settings = read_settings(project)
@@ -165,15 +166,35 @@ def _publish(
         if name not in every:
             raise UsageError(f"no online feature view '{name}'", hint=did_you_mean(name, every))
     file.parent.mkdir(parents=True, exist_ok=True)
+    failed: list[LakehouseError] = []
     for view in [every[name] for name in names] or sorted(every.values(), key=lambda view: view.name):
         if tables is not None and delta_source(view.batch_source, view.name).label not in tables:
             continue
-        if listen is not None:
-            listen(view.name, None)
-        one = _publish_view(store, view, file, now)
-        if listen is not None:
-            listen(view.name, one)
+        tell = listen or _silent
+        tell(view.name, None)
+        try:
+            one = _publish_view(store, view, file, now)
+        except (LakehouseError, sqlite3.Error) as error:
+            failed.append(_in_words(view.name, file, error))
+            tell(view.name, failed[-1])
+            continue
+        tell(view.name, one)
         yield one
+    if failed:
+        raise failed[0]
+
+
+def _silent(view: str, one: Published | LakehouseError | None) -> None:
+    """Tell nobody."""
+
+
+def _in_words(view: str, file: Path, error: LakehouseError | sqlite3.Error) -> LakehouseError:
+    if isinstance(error, LakehouseError):
+        return error
+    return StorageError(
+        f"{view}: the online store {file} can't be written: {error}",
+        hint="Free it or make it writable, then publish again; it is rebuilt from gold if you delete it.",
+    )
 
 
 def _publish_view(store: FeatureStore, view: FeatureView, file: Path, now: datetime) -> Published:

@@ -85,8 +85,10 @@ def _source_step(workspace: Workspace, address: str) -> Step:
     name = address.removeprefix("bronze.")
     receipts = workspace.receipts(address)
     folder = workspace.project.folder
-    waiting = waiting_files(name, workspace.project.config.sources[name], folder, workspace.landed(receipts))
+    source = workspace.project.config.sources[name]
+    waiting = waiting_files(name, source, folder, workspace.landed(receipts))
     if not waiting:
-        return Step(address, "ingest", (), "unchanged", "no new files")
+        why = "no new files" if receipts.batches else f"no file matches {source.path}"
+        return Step(address, "ingest", (), "unchanged", why)
     files = f"{len(waiting)} new file{'s' if len(waiting) > 1 else ''}"
     return Step(address, "ingest", (), "append" if receipts.table is not None else "new", files)

@@ -151,9 +151,12 @@ def _publish(workspace: Workspace, tables: tuple[str, ...] | None, tell: Listene
     """Apply the feature definitions and publish the views of the tables (None: all). Errors are a result's."""
     done: list[Result] = []
 
-    def heard(view: str, one: Published | None) -> None:
+    def heard(view: str, one: Published | LakehouseError | None) -> None:
         if one is None:
             tell(Event(view, "publish", "started"))
+            return
+        if isinstance(one, LakehouseError):
+            done.append(_finish(Result(view, "publish", "failed", note=one.message, error=one), tell))
             return
         note = f"{one.table} v{one.version}"
         done.append(
@@ -164,5 +167,6 @@ def _publish(workspace: Workspace, tables: tuple[str, ...] | None, tell: Listene
         apply(workspace.project)
         publish_views(workspace.project, now=workspace.now(), tables=tables, listen=heard)
     except LakehouseError as error:
-        done.append(_finish(Result("features", "publish", "failed", note=error.message, error=error), tell))
+        if all(result.error is not error for result in done):
+            done.append(_finish(Result("features", "publish", "failed", note=error.message, error=error), tell))
     return done

@@ -18,6 +18,9 @@ from lakehouse.sources import plan_batch
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+PY4J = "An error occurred while calling"
+"""What py4j puts before what Java says."""
+
 
 def do_step(spark: SparkSession, workspace: Workspace, address: str) -> Result:
     """Do what one table has to do now, in a session of its own. Raises LakehouseError, and nothing else."""
@@ -113,7 +116,8 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
         return StorageError(
             f"{address}: {root} can't be written", hint="Make it writable, or name another root in conf/."
         )
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(PY4J)]
+    first = lines[0] if lines else type(error).__name__
     if address.startswith("bronze."):
         return LakehouseError(f"{address}: {first}", hint="Run it again with --debug to see where it happened.")
     table = workspace.graph.table(address)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.cli.demo import empty
 from lakehouse.config import Project
 from lakehouse.delta import locked
 from lakehouse.errors import LockedError
@@ -70,6 +71,17 @@ def test_a_refused_run_leaves_the_lock_to_the_first(spark: Any, make_project: Ca
             pytest.fail("it was locked twice")
         assert subprocess.run([sys.executable, "-c", foreign], stderr=subprocess.DEVNULL).returncode != 0
     assert subprocess.run([sys.executable, "-c", foreign]).returncode == 0
+
+
+def test_a_fresh_demo_waits_for_no_ones_tables(spark: Any, make_project: Callable[..., Project]) -> None:
+    project = make_project("  s: {type: files, format: csv, path: data/raw/*.csv}")
+    (project.folder / "data" / "raw" / "a.csv").write_text("a\n1\n")
+    assert ingest(project).exit_code == 0
+    with locked(spark, {"bronze.s": project.lock("bronze.s")}), pytest.raises(LockedError, match=r"bronze\.s: another"):
+        empty(project)
+    assert Landed(project, "s").files == ["data/raw/a.csv"]
+    empty(project)
+    assert not project.path("bronze.s").exists()
 
 
 def test_a_lock_that_fails_lets_the_others_go(spark: Any, make_project: Callable[..., Project]) -> None:

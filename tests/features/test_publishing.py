@@ -152,6 +152,19 @@ def test_mistakes(applied: Project, tmp_path: Path) -> None:
         (tmp_path / "away").rename(folder)
 
 
+def test_a_view_that_fails_stops_no_other(applied: Project, tmp_path: Path) -> None:
+    folder = applied.path("gold.carrier_delay")
+    folder.rename(tmp_path / "away")
+    heard: dict[str, object] = {}
+    try:
+        with pytest.raises(NotBuiltError, match=r"gold\.carrier_delay"):
+            publish(applied, now=NOW, listen=heard.__setitem__)
+    finally:
+        (tmp_path / "away").rename(folder)
+    assert isinstance(heard["carrier_delay"], NotBuiltError)
+    assert isinstance(heard["route_load"], Published)
+
+
 def test_times_may_be_naive(applied: Project) -> None:
     assert set(statuses(publish(applied, now=datetime(2026, 1, 6))).values()) == {"unchanged"}
 

@@ -89,6 +89,23 @@ def test_a_restored_table_ends_right(spark: Any, shop: Project, address: str) ->
     agree(shop.root, ROWS + more + last)
 
 
+@pytest.mark.parametrize("why", ["deletion vectors", "many files"])
+def test_a_table_that_is_left_to_delta(spark: Any, shop: Project, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """Files alone are not the rows of every table: a deleted row is still in its file."""
+    if why == "many files":
+        monkeypatch.setattr("lakehouse.delta.reading.FEW", 0)
+    else:
+        table = f"delta.`{shop.path('silver.orders')}`"
+        spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES (delta.enableDeletionVectors = true)")
+    more: list[Row] = [(1, 2, "eve", 11, "paid")]
+    write_orders(shop.folder, "2", more)
+    run_both(shop)
+    agree(shop.root, ROWS + more)
+    if why == "deletion vectors":
+        log = shop.path("silver.orders") / "_delta_log"
+        assert any("deletionVector" in file.read_text() for file in log.glob("*.json")), "no row was deleted in place"
+
+
 @pytest.mark.parametrize("layer", ["silver", "gold"])
 def test_a_deleted_layer_comes_back(shop: Project, layer: str) -> None:
     import shutil
