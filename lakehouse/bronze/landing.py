@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from lakehouse.config import Source
 from lakehouse.delta import append, create, read_table, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
-from lakehouse.tables.batch import ENGINE_COLUMNS, Batch
+from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -58,19 +59,21 @@ def land(
     from pyspark.sql import functions as F
 
     number = receipts.table.version + 1 if receipts.table is not None else 0
-    note = _check_contract(name, source, receipts, batch)
     frame = batch.read(session)
+    parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
+    note = _check_contract(name, source, receipts, parts)
     _check_types(name, receipts, frame)
     landed = frame.count()
     batch.require_unchanged()
-    if landed != batch.records:
+    if batch.records is not None and landed != batch.records:
         raise ConservationError(
-            f"bronze.{name}: the files hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
-            hint="This is a defect of the engine: please report it with the file that causes it.",
+            f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
+            hint="This is a defect of the engine: please report it with what causes it.",
         )
     counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
     rows = frame.withColumn("_kind", F.lit("record"))
-    rows = rows.unionByName(_receipt(session, batch, counts), allowMissingColumns=True)
+    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+    rows = rows.unionByName(_receipt(session, batch, columns, counts), allowMissingColumns=True)
     if batch.rejects:
         rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
     rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
@@ -93,15 +96,16 @@ def records(session: SparkSession, path: Path, *, version: int, after: int, upto
     return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
 
 
-def _check_contract(name: str, source: Source, receipts: Receipts, batch: Batch) -> str:
-    """What the files' columns change, in words; nothing when they are bronze's.
+def _check_contract(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> str:
+    """What the columns change, in words; nothing when they are bronze's.
 
-    Each file is compared with bronze and the files before it, so that the outcome is the same for any batching.
+    Each part is compared with bronze and the parts before it, so that the outcome is the same for any batching.
     """
     columns = receipts.table.columns if receipts.table is not None else ()
     known = {column.casefold(): column for column in columns if column not in ENGINE_COLUMNS}
     noted: dict[str, dict[str, None]] = {"new columns": {}, "lost columns": {}}
-    for file, found in zip(batch.files, batch.columns_of, strict=True):
+    for part in parts:
+        found = part.columns
         if not found:
             continue  # quarantined whole
         cased = [column for column in found if known.get(column.casefold(), column) != column]
@@ -114,10 +118,8 @@ def _check_contract(name: str, source: Source, receipts: Receipts, batch: Batch)
         ):
             if odd and not allowed:
                 raise ContractError(
-                    f"sources.{name}: {file.path}: {what}: {', '.join(odd)}; nothing landed of "
-                    f"{len(batch.files)} file(s)",
-                    hint="Mend the file, or allow it in conf/: "
-                    f"sources.{name}: new_columns: evolve, lost_columns: 'null'",
+                    f"sources.{name}: {part.name}: {what}: {', '.join(odd)}; nothing landed",
+                    hint=f"Mend it, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'",
                 )
         noted["new columns"].update(dict.fromkeys(new))
         noted["lost columns"].update(dict.fromkeys(lost))
@@ -145,20 +147,21 @@ def _check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
             )
 
 
-def _receipt(session: SparkSession, batch: Batch, counts: Landing) -> DataFrame:
+def _receipt(session: SparkSession, batch: Batch, columns: list[str], counts: Landing) -> DataFrame:
     from pyspark.sql import functions as F
 
     receipt = {
-        "files": [file.as_json() for file in batch.files],
-        "columns": batch.columns,
+        "cursor": batch.cursor,
+        "took": batch.took,
+        "columns": columns,
         "read": counts.read,
         "landed": counts.landed,
         "quarantined": counts.quarantined,
         "note": counts.note,
     }
-    columns = {name: F.lit(None).cast(kind).alias(name) for name, kind in ENGINE_TYPES.items()}
-    columns |= {"_kind": F.lit("receipt").alias("_kind"), "_receipt": F.lit(json.dumps(receipt)).alias("_receipt")}
-    return session.range(1, numPartitions=1).select(*columns.values())
+    row = {name: F.lit(None).cast(kind).alias(name) for name, kind in ENGINE_TYPES.items()}
+    row |= {"_kind": F.lit("receipt").alias("_kind"), "_receipt": F.lit(json.dumps(receipt)).alias("_receipt")}
+    return session.range(1, numPartitions=1).select(*row.values())
 
 
 def _rejects(session: SparkSession, batch: Batch) -> DataFrame:

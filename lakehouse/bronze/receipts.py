@@ -19,9 +19,10 @@ class Receipts:
     batches: dict[int, dict[str, Any]]
     """Each batch's number and receipt, in the order in which they landed."""
 
-    def files(self) -> list[dict[str, Any]]:
-        """Every file that has landed, as its receipt has it."""
-        return [file for receipt in self.batches.values() for file in receipt["files"]]
+    @property
+    def cursors(self) -> list[dict[str, Any]]:
+        """Where each batch ended, oldest first."""
+        return [receipt["cursor"] for receipt in self.batches.values()]
 
     def landed(self, after: int, upto: int) -> int:
         """Records that landed in the batches ``after`` < batch ≤ ``upto``."""

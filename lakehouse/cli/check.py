@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Line, Page, described
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.cli.sources import matching, missing_folder
+from lakehouse.config import FilesSource
 from lakehouse.errors import LakehouseError, StorageError
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def check(context: typer.Context, env: Env = None, json: Json = False, debug: De
     problems: list[LakehouseError] = []
     # Each is asked even when another has a mistake; only features need tables that are right.
     _try(problems, checked, "root", lambda: check_root(project))
+    for name in project.config.sources:
+        _try(problems, {}, name, partial(_open_source, project, name))
     if _try(problems, checked, "tables", lambda: _check_tables(project)):
         _try(problems, checked, "features", lambda: _check_features(project))
     warnings = list(_source_warnings(project))
@@ -77,6 +81,13 @@ def check_root(project: Project) -> str:
     except OSError as error:
         raise StorageError(f"root {root} can't be written: {error.strerror} in {there}", hint=hint) from error
     return str(root)
+
+
+def _open_source(project: Project, name: str) -> str:
+    from lakehouse.sources import open_source
+
+    open_source(name, project.config.sources[name], project.folder)
+    return "right"
 
 
 def _check_tables(project: Project) -> str:
@@ -125,6 +136,8 @@ def _fingerprint(project: Project) -> str:
 
 def _source_warnings(project: Project) -> Iterator[str]:
     for name, source in project.config.sources.items():
+        if not isinstance(source, FilesSource):
+            continue
         missing = missing_folder(project, name)
         if missing is not None:
             yield f"sources.{name}: the folder {missing} is not there"

@@ -9,6 +9,7 @@ import typer
 from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Grid, Line, Page
 from lakehouse.cli.runs import command, next_lines
+from lakehouse.config import FilesSource
 from lakehouse.errors import DefinitionError, NotBuiltError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _runs(lake: Lake, env: str | None, limit: int) -> Page:
         return Page(data, [Line("Nothing has run yet."), *next_lines(command("ingest", env))])
     landed.sort(key=lambda receipt: (receipt["at"], receipt["address"]))
     first = [
-        [receipt["address"], receipt["batch"], f"{receipt['at']:%Y-%m-%d %H:%M}", len(receipt["files"])]
+        [receipt["address"], receipt["batch"], f"{receipt['at']:%Y-%m-%d %H:%M}", receipt["took"]]
         + [f"{receipt[count]:,}" for count in ("read", "landed", "quarantined")]
         + [_sides(receipt["read"], receipt["landed"] + receipt["quarantined"])]
         for receipt in landed[-limit:]
@@ -149,7 +150,7 @@ def _runs(lake: Lake, env: str | None, limit: int) -> Page:
         + [_sides(receipt["rows_out"], receipt["merged"] + receipt["quarantined"] + receipt["superseded"])]
         for receipt in refined[-limit:]
     ]
-    names = ["table", "batch", "at (UTC)", "files", "read", "landed", "quarantined", "both sides"]
+    names = ["table", "batch", "at (UTC)", "took", "read", "landed", "quarantined", "both sides"]
     parts: list[Any] = [Grid(names, first, title="Landed: read = landed + quarantined")]
     if second:
         names = ["table", "batches", "in", "out", "merged", "quarantined", "superseded", "both sides"]
@@ -176,10 +177,14 @@ def _source(lake: Lake, name: str | None, env: str | None) -> Page:
     if name not in sources:
         raise UsageError(f"there is no source '{name}'", hint=did_you_mean(name, sources))
     source = sources[name]
-    files = files_of(lake, name)
     settings = {
-        key: value for key, value in source.model_dump().items() if key in source.model_fields_set or key == "type"
+        key: value
+        for key, value in source.model_dump(mode="json").items()
+        if key in source.model_fields_set or key == "type"
     }
+    if not isinstance(source, FilesSource):
+        return _batches_of(lake, name, settings, env)
+    files = files_of(lake, name)
     data = {"name": name, **settings, "files": files}
     rows = [[file["path"], _size(file["bytes"]), file["state"]] for file in files]
     waiting = sum(file["state"] == "new" for file in files)
@@ -192,6 +197,20 @@ def _source(lake: Lake, name: str | None, env: str | None) -> Page:
     if waiting or landed:
         following = command(f"ingest --select bronze.{name}" if waiting else f"show bronze.{name}", env)
     return Page(data, [*parts, *next_lines(following)])
+
+
+def _batches_of(lake: Lake, name: str, settings: dict[str, Any], env: str | None) -> Page:
+    """What a source that is no folder has given so far."""
+    receipts = lake.receipts(f"bronze.{name}")
+    rows = [
+        [receipt["batch"], f"{receipt['at']:%Y-%m-%d %H:%M}", receipt["took"], f"{receipt['landed']:,}"]
+        for receipt in receipts
+    ]
+    shown = Grid(["batch", "at (UTC)", "took", "landed"], rows) if rows else Line("Nothing has landed yet.", "quiet")
+    said = ", ".join(f"{key}: {value}" for key, value in settings.items())
+    following = command(f"show bronze.{name}" if rows else f"ingest --select bronze.{name}", env)
+    data = {"name": name, **settings, "batches": receipts}
+    return Page(data, [Line(f"{name}: {said}", "title"), shown, *next_lines(following)])
 
 
 def _relative(project: Project, table: Table) -> str:

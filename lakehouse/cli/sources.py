@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.config import FilesSource
+
 if TYPE_CHECKING:
     from lakehouse.config import Project
     from lakehouse.local import Lake
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
     """Each file: path (as receipts have it), size in bytes, state (landed, new, changed since it landed, gone)."""
-    landed = {file["path"]: file for receipt in lake.receipts(f"bronze.{name}") for file in receipt["files"]}
+    landed = {file["path"]: file for receipt in lake.receipts(f"bronze.{name}") for file in receipt["cursor"]["files"]}
     files = []
     for path in matching(lake.project, name):
         folder = lake.project.folder
@@ -43,5 +45,7 @@ def missing_folder(project: Project, name: str) -> Path | None:
 
 
 def pattern_of(project: Project, name: str) -> str:
-    path = project.config.sources[name].path
+    source = project.config.sources[name]
+    assert isinstance(source, FilesSource)
+    path = source.path
     return path if Path(path).is_absolute() else f"{project.folder}/{path}"

@@ -5,41 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator
 
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from lakehouse.config.sources import Filled, Model, Module, Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Filled = Annotated[str, StringConstraints(min_length=1)]
-Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
-
-
-class FilesSource(Model):
-    """Files of one format, found by a pattern; each file lands once."""
-
-    type: Literal["files"]
-    format: Literal["csv", "json", "parquet"]
-    """json is JSON lines: one object a line."""
-    path: Filled
-    """A pattern below the project's folder, or an absolute one: data/raw/flights/*.csv"""
-    delimiter: Annotated[str, StringConstraints(pattern=r"^[^\"\r\n]$")] = ","
-    """csv only: what stands between two fields, one character."""
-    new_columns: Literal["evolve", "reject"] = "evolve"
-    """A column that bronze lacks is added to it (evolve), or the file is refused (reject)."""
-    lost_columns: Literal["null", "reject"] = "null"
-    """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
-
-    @model_validator(mode="after")
-    def _delimiter_is_of_csv(self) -> FilesSource:
-        if self.format != "csv" and "delimiter" in self.model_fields_set:
-            raise ValueError(f"a {self.format} file has no delimiter; take it out")
-        return self
-
-
-Source = FilesSource
 
 
 class Spark(Model):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lakehouse.config.document import Node, Problem
+from lakehouse.config.sources import KINDS
 from lakehouse.errors import did_you_mean
 
 _WORDS = {
@@ -67,7 +68,7 @@ def _find(top: Node, place: tuple[int | str, ...]) -> tuple[Node, list[str]]:
         if child is not None:
             node = child
             path.append(str(part))
-        elif index == len(place) - 1 and part != "[key]":
+        elif index == len(place) - 1 and part not in ("[key]", *KINDS):
             path.append(str(part))
     return node, path
 
@@ -79,17 +80,23 @@ def _settings(model: type[BaseModel], path: list[str]) -> list[str]:
         fields = getattr(kind, "model_fields", None)
         if fields and part in fields:
             kind = fields[part].annotation
-        elif get_args(kind):  # dict[Name, Source]: any key leads to the value's type
+        elif get_origin(kind) is dict:  # dict[Name, Source]: any key leads to the value's type
             kind = get_args(kind)[-1]
-    models = (
-        [kind] if hasattr(kind, "model_fields") else [arg for arg in get_args(kind) if hasattr(arg, "model_fields")]
-    )
+    models = _models(kind)
     return sorted({name for one in models for name in one.model_fields})
+
+
+def _models(kind: Any) -> list[Any]:
+    """The models that a value may be of: the kind itself, or those of a union, annotated or not."""
+    if hasattr(kind, "model_fields"):
+        return [kind]
+    return [model for part in get_args(kind) for model in _models(part)]
 
 
 def _not_among(details: ErrorDetails, node: Node) -> str:
     words = str(details["ctx"].get("expected") or details["ctx"].get("expected_tags") or "")
     known = [word.strip().strip("'") for part in words.split(" or ") for word in part.split(",")]
+    known = ["a class of yours (jobs.sources.Api)" if word == "own" else word for word in known]
     text = f"must be one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
     given = node.value
     if isinstance(given, str) and not node.secrets:

@@ -9,7 +9,6 @@ from lakehouse.config import Project
 from lakehouse.errors import LakehouseError, NotBuiltError
 from lakehouse.pipeline.report import StepName
 from lakehouse.pipeline.workspace import Workspace
-from lakehouse.sources import waiting_files
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,8 @@ def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple
 
 
 def _source_step(workspace: Workspace, address: str) -> Step:
-    name = address.removeprefix("bronze.")
     receipts = workspace.receipts(address)
-    folder = workspace.project.folder
-    source = workspace.project.config.sources[name]
-    waiting = waiting_files(name, source, folder, workspace.landed(receipts))
-    if not waiting:
-        why = "no new files" if receipts.batches else f"no file matches {source.path}"
-        return Step(address, "ingest", (), "unchanged", why)
-    files = f"{len(waiting)} new file{'s' if len(waiting) > 1 else ''}"
-    return Step(address, "ingest", (), "append" if receipts.table is not None else "new", files)
+    waits = workspace.source(address).waiting(receipts.cursors)
+    if not waits:
+        return Step(address, "ingest", (), "unchanged", "nothing new" if receipts.batches else "nothing is there yet")
+    return Step(address, "ingest", (), "append" if receipts.table is not None else "new", waits)

@@ -13,7 +13,6 @@ from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.planning import Work, rebuild
-from lakehouse.sources import plan_batch
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,10 +44,11 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
     name = address.removeprefix("bronze.")
     source = workspace.project.config.sources[name]
     receipts = workspace.receipts(address)
-    batch = plan_batch(name, source, workspace.project.folder, workspace.landed(receipts))
+    batch = workspace.source(address).plan(session, receipts.cursors)
     if batch is None:
-        note = "" if receipts.batches else f"no file matches {source.path}"
-        return Result(address, "ingest", "unchanged", note=note)
+        return Result(
+            address, "ingest", "unchanged", note="nothing new" if receipts.batches else "nothing is there yet"
+        )
     done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
     return Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note)
 

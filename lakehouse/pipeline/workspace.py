@@ -13,8 +13,9 @@ from lakehouse.config import Project
 from lakehouse.delta import read_state
 from lakehouse.gold import building as gold
 from lakehouse.silver import planning as silver
+from lakehouse.sources import open_source
 from lakehouse.tables import Graph, fingerprint, tables_in
-from lakehouse.tables.batch import Landed
+from lakehouse.tables.batch import Source
 
 
 def clock() -> datetime:
@@ -41,8 +42,9 @@ class Workspace:
     def receipts(self, address: str) -> Receipts:
         return read_receipts(self.project.path(address))
 
-    def landed(self, receipts: Receipts) -> list[Landed]:
-        return [Landed.from_json(file) for file in receipts.files()]
+    def source(self, address: str) -> Source:
+        name = address.removeprefix("bronze.")
+        return open_source(name, self.project.config.sources[name], self.project.folder)
 
     def silver(self, address: str) -> silver.Work:
         """What a silver table has to do. Raises NotBuiltError when its bronze table is empty."""

@@ -1,5 +1,5 @@
 """The outside world as batches: what a source has since the last receipts, and how to read it as a frame."""
 
-from lakehouse.sources.files import plan_batch, waiting_files
+from lakehouse.sources.opening import open_source
 
-__all__ = ["plan_batch", "waiting_files"]
+__all__ = ["open_source"]

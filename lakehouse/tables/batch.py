@@ -1,10 +1,10 @@
-"""What every source hands to bronze: a batch with an explicit end, its counts, its rejects, and a way to read it."""
+"""What every source is, and hands to bronze: a batch with an explicit end, counts, rejects, a way to read it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,41 +29,42 @@ class Reject:
 
 
 @dataclass(frozen=True)
-class Landed:
-    """A file that a batch took: what a later run compares with the folder."""
+class Part:
+    """What a batch is made of, where its columns may differ within: a file."""
 
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    records: int
-    rejects: int
-
-    def as_json(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Landed:
-        return cls(**{name: value[name] for name in cls.__dataclass_fields__})
+    name: str
+    columns: tuple[str, ...]
+    """As bronze will name them; none for a part that is quarantined whole."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """All that a source has since its last receipt. Nothing of it has been written."""
+    """All that a source has since its last receipt, with an explicit end. Nothing of it has been written."""
 
-    files: tuple[Landed, ...]
-    """The batch's end as a cursor: these are the files that it takes."""
-    columns_of: tuple[tuple[str, ...], ...]
-    """Each file's columns as bronze will name them; none for a file that is quarantined whole."""
-    records: int
-    """Counted without Spark; what Spark reads must be as many."""
-    rejects: tuple[Reject, ...]
+    cursor: dict[str, Any]
+    """What the receipt keeps, as JSON: where this batch ends, so that the next one begins there."""
+    took: str
+    """The same for people: 3 files, 1,000 offsets."""
     read: Callable[[SparkSession], DataFrame]
-    """Opens the records: the source's columns, ``_file`` (string) and ``_row`` (long, ascending in each file)."""
-    require_unchanged: Callable[[], None]
+    """Opens the records: the source's columns, ``_file`` (where a record comes from, string) and ``_row`` (its place
+    there, long, ascending)."""
+    parts: tuple[Part, ...] = ()
+    """Where there are none, the columns are those of the frame."""
+    records: int | None = None
+    """Counted without Spark; what Spark reads must be as many. None: the source can't be counted otherwise."""
+    rejects: tuple[Reject, ...] = ()
+    require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of all files, in order of first appearance."""
-        return tuple(dict.fromkeys(column for columns in self.columns_of for column in columns))
+
+class Source(Protocol):
+    """The outside world as batches. ``cursors`` are those of all receipts so far, oldest first."""
+
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
+        """What a batch would take, in words, or nothing; asked without a JVM, so a server is named and not asked."""
+
+    def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
+        """All that there is since the last cursor, or None. Reads, and writes nothing.
+
+        Raises SourceUnavailableError, SourceChangedError and ContractError.
+        """

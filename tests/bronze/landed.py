@@ -31,8 +31,10 @@ class Landed:
             counts = [sum(row["_batch"] == batch for row in self.kinds[kind]) for kind in ("record", "reject")]
             assert counts == [receipt["landed"], receipt["quarantined"]]
             assert receipt["read"] == receipt["landed"] + receipt["quarantined"]
-            assert receipt["landed"] == sum(file["records"] for file in receipt["files"])
-            assert receipt["quarantined"] == sum(file["rejects"] for file in receipt["files"])
+            files = receipt["cursor"].get("files")
+            if files is not None:
+                assert receipt["landed"] == sum(file["records"] for file in files)
+                assert receipt["quarantined"] == sum(file["rejects"] for file in files)
 
     @property
     def records(self) -> Counter[tuple[Any, ...]]:
@@ -42,4 +44,4 @@ class Landed:
 
     @property
     def files(self) -> list[str]:
-        return [file["path"] for _, receipt in sorted(self.receipts.items()) for file in receipt["files"]]
+        return [file["path"] for _, receipt in sorted(self.receipts.items()) for file in receipt["cursor"]["files"]]

@@ -80,7 +80,7 @@ def test_each_file_lands_once(spark: Any, project: Project, monkeypatch: pytest.
     second = Landed(project, "s")
     assert second.version == first.version + 1
     assert second.receipts.keys() - first.receipts.keys() == {1}
-    assert [file["path"] for file in second.receipts[1]["files"]] == ["data/raw/b.csv"]
+    assert [file["path"] for file in second.receipts[1]["cursor"]["files"]] == ["data/raw/b.csv"]
     assert second.records - first.records == Counter([("data/raw/b.csv", ("x", "4"), ("y", "5"))])
 
 
@@ -265,16 +265,19 @@ def test_receipts_say_what_was_taken(spark: Any, project: Project) -> None:
     (receipt,) = Landed(project, "s").receipts.values()
     status = path.stat()
     assert receipt == {
-        "files": [
-            {
-                "path": "data/raw/a.csv",
-                "size": 4,
-                "mtime_ns": status.st_mtime_ns,
-                "sha256": hashlib.sha256(b"x\n1\n").hexdigest(),
-                "records": 1,
-                "rejects": 0,
-            }
-        ],
+        "cursor": {
+            "files": [
+                {
+                    "path": "data/raw/a.csv",
+                    "size": 4,
+                    "mtime_ns": status.st_mtime_ns,
+                    "sha256": hashlib.sha256(b"x\n1\n").hexdigest(),
+                    "records": 1,
+                    "rejects": 0,
+                }
+            ]
+        },
+        "took": "1 file",
         **{"columns": ["x"], "read": 1, "landed": 1, "quarantined": 0, "note": ""},
     }
 

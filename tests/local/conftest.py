@@ -29,7 +29,10 @@ BRONZE = pa.schema(
         "_receipt": pa.string(),
     }
 )
-RECEIPT = '{"files": [], "read": 3, "landed": 2, "quarantined": 1, "seconds": 0.5, "columns": ["carrier", "delay"]}'
+RECEIPT = (
+    '{"cursor": {"files": []}, "took": "1 file", "read": 3, "landed": 2, "quarantined": 1, "seconds": 0.5, '
+    '"columns": ["carrier", "delay"]}'
+)
 
 
 @pytest.fixture(autouse=True)

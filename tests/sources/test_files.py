@@ -11,8 +11,8 @@ import pytest
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError, SourceChangedError, SourceUnavailableError
-from lakehouse.sources import plan_batch, waiting_files
 from lakehouse.sources.files import planning
+from lakehouse.sources.files.planning import landed_files, plan_batch, waiting_files
 from lakehouse.tables.batch import Batch
 
 NAMES = [
@@ -56,10 +56,10 @@ def test_names_are_kept_as_they_are(spark: Any, tmp_path: Path, kind: str, below
     batch = planned(folder, source(pattern, kind))
     assert batch.records == 2 * len(NAMES)
     shown = {str(raw / name) if absolute else f"raw/{name}" for name in NAMES}
-    assert {file.path for file in batch.files} == shown
+    assert {file.path for file in landed_files([batch.cursor])} == shown
     found = sorted((row._file, row.n) for row in batch.read(spark).collect())
     assert found == sorted((name, n) for name in shown for n in "12")
-    assert plan_batch("s", source(pattern, kind), folder, batch.files) is None
+    assert plan_batch("s", source(pattern, kind), folder, landed_files([batch.cursor])) is None
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_no_bytes_are_one_reject(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.csv").touch()
     batch = planned(tmp_path, source())
-    assert (batch.records, batch.columns) == (0, ())
+    assert (batch.records, [part.columns for part in batch.parts]) == (0, [()])
     assert [(reject.raw, reject.reason) for reject in batch.rejects] == [(b"", "the file is empty")]
 
 
@@ -155,7 +155,7 @@ def test_what_landed_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "raw" / "a.csv"
     path.parent.mkdir()
     path.write_text("a\n1\n")
-    landed = planned(tmp_path, source()).files
+    landed = landed_files([planned(tmp_path, source()).cursor])
     with monkeypatch.context() as patched:
         patched.setattr(planning, "_sha256", lambda _: pytest.fail("an untouched file was read"))
         assert plan_batch("s", source(), tmp_path, landed) is None

@@ -1,5 +1,5 @@
 """Files that land once each: csv, json (lines) and parquet."""
 
-from lakehouse.sources.files.planning import plan_batch, waiting_files
+from lakehouse.sources.files.planning import Files
 
-__all__ = ["plan_batch", "waiting_files"]
+__all__ = ["Files"]

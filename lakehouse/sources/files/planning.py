@@ -6,12 +6,13 @@ import glob
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError, SourceChangedError, SourceUnavailableError
@@ -19,10 +20,51 @@ from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.inspection import Inspection, bronze_name
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.parquet import inspect_parquet
-from lakehouse.tables.batch import Batch, Landed
+from lakehouse.tables.batch import Batch, Part
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A file that a batch took: what a later run compares with the folder."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    records: int
+    rejects: int
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Landed:
+        return cls(**{name: value[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one format, found by a pattern; each lands once. A cursor lists the files that its batch took."""
+
+    name: str
+    source: FilesSource
+    folder: Path
+    """The project's."""
+
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
+        count = len(waiting_files(self.name, self.source, self.folder, landed_files(cursors)))
+        return _files(count, "new file") if count else ""
+
+    def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
+        return plan_batch(self.name, self.source, self.folder, landed_files(cursors))
+
+
+def landed_files(cursors: Iterable[dict[str, Any]]) -> list[Landed]:
+    """Every file that has landed, as its receipt has it."""
+    return [Landed.from_json(file) for cursor in cursors for file in cursor["files"]]
 
 
 def plan_batch(name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]) -> Batch | None:
@@ -38,8 +80,9 @@ def plan_batch(name: str, source: FilesSource, folder: Path, landed: Iterable[La
         looked = list(pool.map(partial(_look, source, folder), new))
     files = tuple(file for file, _ in looked)
     return Batch(
-        files=files,
-        columns_of=tuple(tuple(map(bronze_name, inspection.columns)) for _, inspection in looked),
+        cursor={"files": [file.as_json() for file in files]},
+        took=_files(len(files), "file"),
+        parts=tuple(Part(file.path, tuple(map(bronze_name, inspection.columns))) for file, inspection in looked),
         records=sum(inspection.records for _, inspection in looked),
         rejects=tuple(reject for _, inspection in looked for reject in inspection.rejects),
         read=partial(_read, source, folder, [(file.path, inspection) for file, inspection in looked]),
@@ -138,6 +181,10 @@ def _unreadable(shown: str, error: OSError) -> SourceUnavailableError:
     return SourceUnavailableError(
         f"{shown}: can't be read: {error.strerror or error}", hint="Mend its permissions or its disk, then run again."
     )
+
+
+def _files(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count > 1 else ''}"
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,64 @@
+"""The kinds of source that conf/ knows, as frozen models. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, StringConstraints, Tag, model_validator
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Filled = Annotated[str, StringConstraints(min_length=1)]
+Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+
+
+class FilesSource(Model):
+    """Files of one format, found by a pattern; each file lands once."""
+
+    type: Literal["files"]
+    format: Literal["csv", "json", "parquet"]
+    """json is JSON lines: one object a line."""
+    path: Filled
+    """A pattern below the project's folder, or an absolute one: data/raw/flights/*.csv"""
+    delimiter: Annotated[str, StringConstraints(pattern=r"^[^\"\r\n]$")] = ","
+    """csv only: what stands between two fields, one character."""
+    new_columns: Literal["evolve", "reject"] = "evolve"
+    """A column that bronze lacks is added to it (evolve), or the file is refused (reject)."""
+    lost_columns: Literal["null", "reject"] = "null"
+    """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
+
+    @model_validator(mode="after")
+    def _delimiter_is_of_csv(self) -> FilesSource:
+        if self.format != "csv" and "delimiter" in self.model_fields_set:
+            raise ValueError(f"a {self.format} file has no delimiter; take it out")
+        return self
+
+
+class OwnSource(Model):
+    """A class of the project's own; see docs/sources.md."""
+
+    type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
+    """Its dotted path: jobs.sources.Api"""
+    options: dict[str, SecretStr | bool | int | float | None] = Field(default_factory=dict)
+    """What the class is given; texts are taken for secrets, which are never printed."""
+    new_columns: Literal["evolve", "reject"] = "evolve"
+    lost_columns: Literal["null", "reject"] = "null"
+
+
+KINDS = ("files", "own")
+"""The tags of the models below; "own" stands for a class by its dotted path."""
+
+
+def _kind(settings: Any) -> str | None:
+    """Which model a source's settings are of: a type with a dot in it is a class of the project's own."""
+    kind = settings.get("type") if isinstance(settings, dict) else getattr(settings, "type", None)
+    return "own" if isinstance(kind, str) and "." in kind else kind
+
+
+Source = Annotated[
+    Annotated[FilesSource, Tag("files")] | Annotated[OwnSource, Tag("own")],
+    Discriminator(_kind),
+]

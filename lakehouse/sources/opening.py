@@ -1,0 +1,60 @@
+"""From a source's settings in conf/ to what reads it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from lakehouse.config import FilesSource, OwnSource
+from lakehouse.errors import ConfigError, did_you_mean
+from lakehouse.sources.files import Files
+from lakehouse.tables.batch import Source
+
+
+def open_source(name: str, settings: FilesSource | OwnSource, folder: Path) -> Source:
+    """What reads the source. Reads nothing yet; ``folder`` is the project's.
+
+    Raises ConfigError where a class of the project's own is not there or refuses its options.
+    """
+    if isinstance(settings, FilesSource):
+        return Files(name, settings, folder)
+    return _own(name, settings, folder)
+
+
+def _own(name: str, settings: OwnSource, folder: Path) -> Source:
+    where = f"sources.{name}.type: {settings.type}"
+    module_name, _, class_name = settings.type.rpartition(".")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigError(
+            f"{where}: {module_name} can't be imported: {type(error).__name__}: {error}",
+            hint="Name a class of your project by its dotted path, such as jobs.sources.Api.",
+        ) from error
+    kind = getattr(module, class_name, None)
+    if kind is None:
+        classes = [known for known, value in vars(module).items() if isinstance(value, type)]
+        raise ConfigError(f"{where}: there is no {class_name!r}", hint=did_you_mean(class_name, classes))
+    lacking = [method for method in ("waiting", "plan") if not callable(getattr(kind, method, None))]
+    if lacking:
+        raise ConfigError(
+            f"{where}: it has no {' and no '.join(lacking)}", hint="See docs/sources.md: a source of your own."
+        )
+    options = {
+        key: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for key, value in settings.options.items()
+    }
+    try:
+        source: Source = kind(name, options, folder)
+    except Exception as error:
+        said = str(error)
+        for value in options.values():
+            said = said.replace(value, "…") if isinstance(value, str) and value else said
+        # Not chained: the original's text may hold a secret.
+        raise ConfigError(f"{where}: {said}", hint=f"Correct sources.{name}.options in conf/.") from None
+    return source

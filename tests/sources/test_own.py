@@ -1,0 +1,92 @@
+"""A source of the project's own: a class of some lines lands exactly once, as every other source does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.config import Project
+from lakehouse.errors import ConfigError
+from lakehouse.pipeline import ingest, plan
+from lakehouse.sources import open_source
+from tests.bronze.landed import Landed
+
+COUNTER = '''
+from pathlib import Path
+
+from lakehouse.tables.batch import Batch
+
+
+class Counter:
+    """The numbers below what a file says, each once."""
+
+    def __init__(self, name, options, folder):
+        if "file" not in options:
+            raise ValueError(f"needs the option file; it has {options}")
+        self.file = Path(folder) / options["file"]
+
+    def waiting(self, cursors):
+        return f"what {self.file.name} says"
+
+    def plan(self, session, cursors):
+        start = cursors[-1]["end"] if cursors else 0
+        end = int(self.file.read_text())
+        if end <= start:
+            return None
+
+        def read(session):
+            return session.range(start, end).selectExpr("id AS n", "'numbers' AS _file", "id AS _row")
+
+        return Batch(cursor={"end": end}, took=f"{start} to {end}", read=read, records=end - start)
+'''
+
+
+@pytest.fixture
+def project(make_project: Any) -> Project:
+    made: Project = make_project("  numbers: {type: jobs.counter.Counter, options: {file: end.txt, key: s3cret}}")
+    (made.folder / "jobs" / "counter.py").write_text(COUNTER)
+    (made.folder / "end.txt").write_text("3")
+    return made
+
+
+def test_it_lands_each_record_once(spark: Any, project: Project) -> None:
+    for end, status in (("3", "done"), ("3", "unchanged"), ("5", "done")):
+        (project.folder / "end.txt").write_text(end)
+        (result,) = ingest(project).results
+        assert (result.error, result.status) == (None, status)
+    landed = Landed(project, "numbers")
+    assert sorted(row["n"] for row in landed.kinds["record"]) == [0, 1, 2, 3, 4]
+    assert [receipt["cursor"] for receipt in landed.receipts.values()] == [{"end": 3}, {"end": 5}]
+    assert [receipt["took"] for receipt in landed.receipts.values()] == ["0 to 3", "3 to 5"]
+    assert plan(project).steps[0].why == "what end.txt says"
+
+
+def test_a_wrong_count_lands_nothing(spark: Any, project: Project) -> None:
+    module = project.folder / "jobs" / "counter.py"
+    module.write_text(COUNTER.replace("records=end - start", "records=end - start + 1"))
+    (result,) = ingest(project).results
+    assert "hold 4 records and Spark reads 3" in str(result.error)
+    assert not project.path("bronze.numbers").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("jobs.counter.Counter", "jobs.conter.Counter", "jobs.conter can't be imported"),
+        ("jobs.counter.Counter", "jobs.counter.Conter", "Did you mean 'Counter'"),
+        ("jobs.counter.Counter", "jobs.counter.Path", "it has no waiting and no plan"),
+        ("file: end.txt", "fil: end.txt", "needs the option file; it has {'fil': '…', 'key': '…'}"),
+    ],
+)
+def test_a_mistake_is_named_and_no_secret_is(
+    make_project: Any, project: Project, before: str, after: str, said: str
+) -> None:
+    base = Path(project.folder / "conf" / "base.yaml")
+    text = base.read_text().replace(before, after)
+    wrong = make_project(text.partition("sources:\n")[2])
+    with pytest.raises(ConfigError) as caught:
+        open_source("numbers", wrong.config.sources["numbers"], wrong.folder)
+    assert said in str(caught.value)
+    assert "s3cret" not in str(caught.value) + repr(wrong)
