@@ -9,7 +9,6 @@ import typer
 from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Grid, Line, Page
 from lakehouse.cli.runs import command, next_lines
-from lakehouse.config import FilesSource
 from lakehouse.errors import DefinitionError, NotBuiltError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -170,6 +169,7 @@ def _sides(left: int, right: int) -> str:
 
 def _source(lake: Lake, name: str | None, env: str | None) -> Page:
     from lakehouse.cli.sources import files_of
+    from lakehouse.config import FilesSource
 
     sources = lake.project.config.sources
     if name is None:

@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.config import FilesSource
-
 if TYPE_CHECKING:
     from lakehouse.config import Project
     from lakehouse.local import Lake
@@ -45,6 +43,8 @@ def missing_folder(project: Project, name: str) -> Path | None:
 
 
 def pattern_of(project: Project, name: str) -> str:
+    from lakehouse.config import FilesSource
+
     source = project.config.sources[name]
     assert isinstance(source, FilesSource)
     path = source.path

@@ -56,6 +56,11 @@ class Batch:
     require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of all parts, in order of first appearance."""
+        return tuple(dict.fromkeys(column for part in self.parts for column in part.columns))
+
 
 class Source(Protocol):
     """The outside world as batches. ``cursors`` are those of all receipts so far, oldest first."""

@@ -21,7 +21,7 @@ from lakehouse.config import Project, load_project
 from lakehouse.errors import ConservationError, SourceUnavailableError, StorageError
 from lakehouse.pipeline import Report, ingest, running
 from lakehouse.pipeline.workspace import clock
-from lakehouse.sources import plan_batch
+from lakehouse.sources.files.planning import plan_batch
 from tests.bronze.landed import Landed
 
 MakeProject = Callable[..., Project]

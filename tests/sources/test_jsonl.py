@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.config import FilesSource
-from lakehouse.sources import plan_batch
 from lakehouse.sources.files.jsonl import inspect_jsonl
+from lakehouse.sources.files.planning import plan_batch
 
 Line = tuple[bytes, dict[str, str | None] | None]
 """A line without its end, and what it holds: None for a reject."""

@@ -14,8 +14,8 @@ import pytest
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError
-from lakehouse.sources import plan_batch
 from lakehouse.sources.files.parquet import inspect_parquet
+from lakehouse.sources.files.planning import plan_batch
 
 SOURCE = FilesSource(type="files", format="parquet", path="*.parquet")
 Batch = Any
