@@ -40,7 +40,7 @@ setup: .venv/.ready ## install what is missing: packages, Java, Spark's jars (ma
 .venv/.ready: requirements.lock requirements-java.lock requirements-uv.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
 	@test -x $(RUN) || { echo "Making .venv"; $(PYTHON) -m venv .venv || { echo "Python's venv is missing: install the package python3-venv"; exit 1; }; }
-	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || { echo "Installing uv"; $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock; }
+	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || { echo "Installing uv"; $(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null; $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock; }
 	@echo "Installing the pinned packages"
 	@$(UV) pip install --quiet --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .

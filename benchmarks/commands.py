@@ -8,7 +8,10 @@ from benchmarks.figures import Figure
 from benchmarks.measure import BenchmarkError, Cost, in_turn
 from benchmarks.workbench import Workbench
 
-QUERY = "SELECT carrier, round(avg(late), 3) AS late, count(*) AS flights FROM {} GROUP BY carrier ORDER BY late DESC"
+QUERY = (
+    "SELECT carrier, round(avg(late), 3) AS late, count(*) AS flights FROM {} "
+    "GROUP BY carrier ORDER BY late DESC, carrier"
+)
 TABLE = "gold.departures"
 INTERPRETER = "the same Python's start and end: `python -c pass`"
 

@@ -1,14 +1,19 @@
-"""One environment's settings: the layers of conf/ laid over each other, and ``${env:NAME}`` put in."""
+"""One environment's settings: the layers of conf/ laid over each other, and secrets put in from where they are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from lakehouse.config.document import Node, Problem
 
 _PLACE = re.compile(r"\$\{([^}]*)\}")
 _VARIABLE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
+_FILE = re.compile(r"file:(.+)")
+LONGEST = 64 * 1024
+"""Bytes of a secret's file; a longer one is a mistake."""
 
 
 def lay_over(lower: Node, upper: Node, path: tuple[str, ...] = ()) -> Node:
@@ -23,32 +28,59 @@ def lay_over(lower: Node, upper: Node, path: tuple[str, ...] = ()) -> Node:
     return Node(merged, upper.file, upper.line)
 
 
-def put_in_variables(node: Node, variables: Mapping[str, str], problems: list[Problem], path: str = "") -> Node:
-    """Replace each ``${env:NAME}`` in texts; a variable that is not set is a problem. What it puts in stays secret."""
+@dataclass(frozen=True)
+class Secrets:
+    """Where ``${env:NAME}`` and ``${file:PATH}`` look; a relative path begins in the project's folder."""
+
+    variables: Mapping[str, str]
+    folder: Path
+
+    def value(self, place: str) -> tuple[str, str]:
+        """The value of a place, or an empty one and what is wrong with it."""
+        if variable := _VARIABLE.fullmatch(place):
+            found = self.variables.get(variable[1])
+            return (found, "") if found is not None else ("", f"the environment variable {variable[1]} is not set")
+        if file := _FILE.fullmatch(place):
+            return self._read(self.folder / Path(file[1]).expanduser())
+        return (
+            "",
+            f"'${{{place}}}' is not known; write ${{env:NAME}} for an environment variable, ${{file:PATH}} for a file",
+        )
+
+    def _read(self, path: Path) -> tuple[str, str]:
+        try:
+            if path.stat().st_size > LONGEST:
+                return "", f"the file {path} is too long for a secret"
+            return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"), ""
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            return "", f"the file {path} can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+
+
+def put_in_secrets(node: Node, secrets: Secrets, problems: list[Problem], path: str = "") -> Node:
+    """Replace each ``${env:NAME}`` and ``${file:PATH}`` in texts; one that is not there is a problem.
+
+    What it puts in stays secret.
+    """
     if isinstance(node.value, dict):
         done = {
-            key: put_in_variables(child, variables, problems, f"{path}.{key}" if path else key)
+            key: put_in_secrets(child, secrets, problems, f"{path}.{key}" if path else key)
             for key, child in node.value.items()
         }
         return Node(done, node.file, node.line)
     if isinstance(node.value, list):
-        items = [put_in_variables(child, variables, problems, f"{path}.{i}") for i, child in enumerate(node.value)]
+        items = [put_in_secrets(child, secrets, problems, f"{path}.{i}") for i, child in enumerate(node.value)]
         return Node(items, node.file, node.line)
     if not isinstance(node.value, str) or "${" not in node.value:
         return node
-    secrets: list[str] = []
+    known: list[str] = []
 
     def replace(match: re.Match[str]) -> str:
-        variable = _VARIABLE.fullmatch(match[1].strip())
-        if variable is None:
-            text = f"'{match[0]}' is not known; write ${{env:NAME}} for an environment variable"
-        elif variable[1] in variables:
-            secrets.append(variables[variable[1]])
-            return secrets[-1]
-        else:
-            text = f"the environment variable {variable[1]} is not set"
-        problems.append(Problem(node.file, node.line, path, text))
-        return match[0]
+        value, wrong = secrets.value(match[1].strip())
+        if wrong:
+            problems.append(Problem(node.file, node.line, path, wrong))
+            return match[0]
+        known.append(value)
+        return value
 
     text = _PLACE.sub(replace, node.value)
-    return Node(text, node.file, node.line, tuple(secrets))
+    return Node(text, node.file, node.line, tuple(known))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lakehouse.config.document import Node, Problem, read_document
-from lakehouse.config.layers import lay_over, put_in_variables
+from lakehouse.config.layers import Secrets, lay_over, put_in_secrets
 from lakehouse.config.models import Config, Project
 from lakehouse.config.wording import problems_of
 from lakehouse.errors import ConfigError, did_you_mean
@@ -44,7 +44,7 @@ def load_project(start: Path | None = None, env: str | None = None) -> Project:
     if top is None or problems:
         raise _error(env, problems)
 
-    settled = put_in_variables(top, os.environ, problems)
+    settled = put_in_secrets(top, Secrets(os.environ, folder), problems)
     config = _validated(settled, problems)
     if config is None or problems:
         raise _error(env, problems)

@@ -168,9 +168,22 @@ def test_missing_and_malformed_variables_have_a_place(tmp_path: Path) -> None:
         "conf (env 'local') has 2 problems",
         (
             "conf/base.yaml:9: sources.weather.path: '${oc.env:HOME}' is not known; "
-            "write ${env:NAME} for an environment variable"
+            "write ${env:NAME} for an environment variable, ${file:PATH} for a file"
         ),
         "conf/base.yaml:9: sources.weather.path: the environment variable NO_SUCH_VARIABLE is not set",
+    ]
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret/*.json\n")
+    project = load_project(write(tmp_path, BASE.replace("raw/weather.json", "${file:key}")))
+    assert project.config.sources["weather"].path == "s3cret/*.json"  # type: ignore[union-attr]
+    (tmp_path / "key").write_bytes(b"\xff")
+    base = BASE.replace("raw/weather.json", "${file:key} ${file:nowhere}")
+    found = problems(write(tmp_path, base))
+    assert [line.partition(": the file ")[2].rpartition("/")[2] for line in found[1:]] == [
+        "key can't be read: it is not UTF-8",
+        "nowhere can't be read: No such file or directory",
     ]
 
 
