@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -50,13 +52,22 @@ def ingest(
     context: typer.Context,
     select: Select = None,
     wait: Wait = 0,
+    continuous: Annotated[bool, typer.Option("--continuous", help="Go on until it is interrupted.")] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="The pause when there is nothing new.")
+    ] = 5.0,
     env: Env = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Land what is new at the sources in bronze: each file once, every record as it came."""
+    """Land what is new at the sources in bronze: each record once, as it came.
+
+    With --continuous the first interrupt (or SIGTERM) lets the batch that has begun finish; the second ends at once.
+    """
     from lakehouse import pipeline
 
+    if continuous:
+        _follow(context.obj, env, every, tuple(select or ()), wait)
     _run(context.obj, pipeline.ingest, ("ingest",), env, select=tuple(select or ()), wait=wait)
 
 
@@ -106,6 +117,47 @@ def _run(output: Output, verb: Callable[..., Report], steps: tuple[str, ...], en
     if report.exit_code and project.config.spark.profile == "local" and log_file(project).is_file():
         output.say(Line(f"Spark's own words are in {log_file(project)}", "quiet"))
     raise typer.Exit(report.exit_code)
+
+
+def _follow(output: Output, env: str | None, every: float, select: tuple[str, ...], wait: float) -> NoReturn:
+    """One line for each batch that lands, and for each error when it is first met."""
+    from lakehouse.config import load_project
+    from lakehouse.pipeline.following import follow
+
+    project, code, said = load_project(env=env), 0, ""
+    with interrupts() as pause, spark_log(project):
+        output.say(Line("Ingesting until it is interrupted.", "title"))
+        for report in follow(project, pause=pause, every=every, select=select, wait=wait):
+            code = report.exit_code
+            for result in report.results:
+                if result.status == "done":
+                    counts = f"{result.landed:,} landed, {result.quarantined:,} quarantined"
+                    output.say(f"{result.address}: {counts}, {result.seconds:.1f} s")
+            wrong = "\n".join(str(result.error) for result in report.results if result.error is not None)
+            if wrong and wrong != said:
+                output.say(Line(wrong, "bad"))
+            said = wrong
+    raise typer.Exit(code)
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[float], bool]]:
+    """Sleep, and say whether an interrupt or SIGTERM has come; the second one does what it always does."""
+    stopped = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: object) -> None:
+        stopped.set()
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped.wait
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_shown(
