@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from lakehouse.config import Project, load_project
+from tests.torture import Torture
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "torture":
+        config.pluginmanager.register(Torture())
 
 
 @pytest.fixture(autouse=True)

@@ -50,6 +50,18 @@ def test_equal_sequences_are_decided_by_content(spark: Any, make_project: Any) -
     assert found[0] == found[1]
 
 
+def test_equal_sequences_within_a_batch(spark: Any, make_project: Any) -> None:
+    events: list[Row] = [(1, 1, "ada", 10, "new"), (1, 1, "bob", 20, "new"), (1, 1, "ada", 30, "new")]
+    found = []
+    for order in (events, events[::-1]):
+        project = make_project(SOURCES, TABLES, folder=f"order{len(found)}")
+        write_orders(project.folder, "1", order)
+        for part in (ingest, build):
+            assert part(project).exit_code == 0
+        found.append(rows_of(project.path("silver.orders")))
+    assert found[0] == found[1]
+
+
 def test_without_a_sequence_the_later_landed_wins(spark: Any, make_project: Any) -> None:
     tables = TABLES.replace(', sequence_by="seq"', "")
     project = make_project(SOURCES, tables)

@@ -89,6 +89,13 @@ def test_a_restored_table_ends_right(spark: Any, shop: Project, address: str) ->
     agree(shop.root, ROWS + more + last)
 
 
+def test_a_row_that_goes_leaves_gold(spark: Any, shop: Project) -> None:
+    more: list[Row] = [(1, 2, "eve", 11, "paid")]  # ada's only order is another's now
+    write_orders(shop.folder, "2", more)
+    run_both(shop)
+    assert {row["customer"] for row in rows_of(shop.path("gold.totals"))} == {"bob", "eve"}
+
+
 @pytest.mark.parametrize("why", ["deletion vectors", "many files"])
 def test_a_table_that_is_left_to_delta(spark: Any, shop: Project, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """Files alone are not the rows of every table: a deleted row is still in its file."""
