@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import append, create, read_table, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
+from lakehouse.tables.quarantine import Resolution
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,12 +49,21 @@ class Landing:
 
 
 def land(
-    session: SparkSession, name: str, source: Source, path: Path, receipts: Receipts, batch: Batch, now: datetime
+    session: SparkSession,
+    name: str,
+    source: Source,
+    path: Path,
+    receipts: Receipts,
+    batch: Batch,
+    now: datetime,
+    *,
+    replays: Resolution | None = None,
 ) -> Landing:
     """Append the batch to the bronze table in ``path``, making the table with the first one.
 
     A batch's number is the table version that it is planned for: it grows with each, also across a restore, which
-    makes a version of its own. Raises ContractError where the columns break the source's contract,
+    makes a version of its own. ``replays`` says which rejects the batch is made of; it is in the same commit, so that
+    none of them lands twice. Raises ContractError where the columns break the source's contract,
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
@@ -73,13 +84,17 @@ def land(
     counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
     rows = frame.withColumn("_kind", F.lit("record"))
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
-    rows = rows.unionByName(_receipt(session, batch, columns, counts), allowMissingColumns=True)
+    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
+    if replays is not None:
+        more["replayed"] = len(replays.places)
+        rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
+    rows = rows.unionByName(_receipt(session, batch, columns, counts, more), allowMissingColumns=True)
     if batch.rejects:
         rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
     rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
         "_ingested_at", F.lit(now).cast("timestamp")
     )
-    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     if receipts.table is None:
         create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     else:
@@ -147,7 +162,9 @@ def _check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
             )
 
 
-def _receipt(session: SparkSession, batch: Batch, columns: list[str], counts: Landing) -> DataFrame:
+def _receipt(
+    session: SparkSession, batch: Batch, columns: list[str], counts: Landing, more: dict[str, Any]
+) -> DataFrame:
     from pyspark.sql import functions as F
 
     receipt = {
@@ -158,7 +175,7 @@ def _receipt(session: SparkSession, batch: Batch, columns: list[str], counts: La
         "landed": counts.landed,
         "quarantined": counts.quarantined,
         "note": counts.note,
-    }
+    } | {name: value for name, value in more.items() if value}
     row = {name: F.lit(None).cast(kind).alias(name) for name, kind in ENGINE_TYPES.items()}
     row |= {"_kind": F.lit("receipt").alias("_kind"), "_receipt": F.lit(json.dumps(receipt)).alias("_receipt")}
     return session.range(1, numPartitions=1).select(*row.values())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
     """Each file: path (as receipts have it), size in bytes, state (landed, new, changed since it landed, gone)."""
-    landed = {file["path"]: file for receipt in lake.receipts(f"bronze.{name}") for file in receipt["cursor"]["files"]}
+    cursors = [receipt["cursor"] for receipt in lake.receipts(f"bronze.{name}") if "replayed" not in receipt]
+    landed = {file["path"]: file for cursor in cursors for file in cursor["files"]}
     files = []
     for path in matching(lake.project, name):
         folder = lake.project.folder
