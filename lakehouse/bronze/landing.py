@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.bronze.contract import check_columns, check_types, fitted, types_of
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import append, create, read_table, set_properties
 from lakehouse.delta.commit import table_properties
-from lakehouse.errors import ConservationError, ContractError
+from lakehouse.errors import ConservationError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 from lakehouse.tables.quarantine import Resolution
 
@@ -72,8 +72,9 @@ def land(
     number = receipts.table.version + 1 if receipts.table is not None else 0
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
-    note = _check_contract(name, source, receipts, parts)
-    _check_types(name, receipts, frame)
+    agreed = check_columns(name, source, receipts, parts)
+    frame = fitted(frame, source, agreed)
+    check_types(name, receipts, frame)
     landed = frame.count()
     batch.require_unchanged()
     if batch.records is not None and landed != batch.records:
@@ -81,10 +82,12 @@ def land(
             f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
             hint="This is a defect of the engine: please report it with what causes it.",
         )
-    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
+    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), agreed.note)
     rows = frame.withColumn("_kind", F.lit("record"))
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
     more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
+    if receipts.table is None or agreed.changes:
+        more |= {"changes": agreed.changes, "types": types_of(frame)}
     if replays is not None:
         more["replayed"] = len(replays.places)
         rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
@@ -109,57 +112,6 @@ def records(session: SparkSession, path: Path, *, version: int, after: int, upto
     """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
     frame = read_table(session, path, version)
     return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
-
-
-def _check_contract(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> str:
-    """What the columns change, in words; nothing when they are bronze's.
-
-    Each part is compared with bronze and the parts before it, so that the outcome is the same for any batching.
-    """
-    columns = receipts.table.columns if receipts.table is not None else ()
-    known = {column.casefold(): column for column in columns if column not in ENGINE_COLUMNS}
-    noted: dict[str, dict[str, None]] = {"new columns": {}, "lost columns": {}}
-    for part in parts:
-        found = part.columns
-        if not found:
-            continue  # quarantined whole
-        cased = [column for column in found if known.get(column.casefold(), column) != column]
-        new = [column for column in found if known and column.casefold() not in known]
-        lost = [column for column in known.values() if column not in found and column not in cased]
-        for odd, allowed, what in (
-            (cased, False, "columns that differ from bronze's only in case"),
-            (new, source.new_columns == "evolve", "new columns"),
-            (lost, source.lost_columns == "null", "lost columns"),
-        ):
-            if odd and not allowed:
-                raise ContractError(
-                    f"sources.{name}: {part.name}: {what}: {', '.join(odd)}; nothing landed",
-                    hint=f"Mend it, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'",
-                )
-        noted["new columns"].update(dict.fromkeys(new))
-        noted["lost columns"].update(dict.fromkeys(lost))
-        known.update({column.casefold(): column for column in found})
-    return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in noted.items() if columns)
-
-
-def _check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
-    if receipts.table is None:
-        return
-    known = {field.name: field.type for field in receipts.table.table.schema().fields}
-    from deltalake import Schema
-
-    for field in frame.schema:
-        if field.name not in known:
-            continue
-        written = Schema.from_json(
-            json.dumps({"type": "struct", "fields": [field.jsonValue() | {"nullable": True}]})
-        ).fields[0]
-        if written.type != known[field.name]:
-            raise ContractError(
-                f"sources.{name}: the column {field.name!r} is {field.dataType.simpleString()} now and "
-                f"{known[field.name]} in bronze; nothing landed",
-                hint="Write it with the old type, or send the files to a source of a new name.",
-            )
 
 
 def _receipt(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.cli.options import Debug, Env, Json, Wait
-from lakehouse.cli.output import Grid, Line, Page
+from lakehouse.cli.output import Grid, Line, Page, printable
 from lakehouse.cli.runs import command, next_lines, spark_log
 from lakehouse.errors import UsageError, did_you_mean
 
@@ -232,20 +232,3 @@ def _place(row: Quarantined) -> str:
     if row.record:
         return f"{file} row {row.place.row}"
     return f"{file}:{row.line} byte {row.place.row:,}" if row.line else f"{file} as a whole"
-
-
-def printable(text: str | bytes) -> str:
-    r"""What may be printed safely: everything that is no plain character, and the backslash, is escaped.
-
-    >>> printable(b'caf\xc3\xa9,\xff\x1b[31m\n')
-    'café,\\xff\\x1b[31m\\n'
-    """
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "surrogateescape")
-    return "".join(letter if letter.isprintable() and letter != "\\" else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # a byte that is not UTF-8
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode()

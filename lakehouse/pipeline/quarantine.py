@@ -17,7 +17,7 @@ from lakehouse.tables.quarantine import Place, Quarantined, Resolution, decided
 
 SHORTEST = 6
 """Digits of an id that are enough, where they name one row."""
-_DIGITS = re.compile(r"0x[0-9a-f]+|\d[\d,]*")
+_DIGITS = re.compile(r"0x[0-9a-f]+|(?<![\w-])\d[\d,]*")
 
 
 @dataclass(frozen=True)
