@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lakehouse.bronze.contract import check_columns, check_types, fitted, types_of
+from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import append, create, read_table, set_properties
 from lakehouse.delta.commit import table_properties
-from lakehouse.errors import ConservationError, ContractError
+from lakehouse.errors import ConservationError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
+from lakehouse.tables.quarantine import Resolution
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,12 +49,21 @@ class Landing:
 
 
 def land(
-    session: SparkSession, name: str, source: Source, path: Path, receipts: Receipts, batch: Batch, now: datetime
+    session: SparkSession,
+    name: str,
+    source: Source,
+    path: Path,
+    receipts: Receipts,
+    batch: Batch,
+    now: datetime,
+    *,
+    replays: Resolution | None = None,
 ) -> Landing:
     """Append the batch to the bronze table in ``path``, making the table with the first one.
 
     A batch's number is the table version that it is planned for: it grows with each, also across a restore, which
-    makes a version of its own. Raises ContractError where the columns break the source's contract,
+    makes a version of its own. ``replays`` says which rejects the batch is made of; it is in the same commit, so that
+    none of them lands twice. Raises ContractError where the columns break the source's contract,
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
@@ -61,8 +72,9 @@ def land(
     number = receipts.table.version + 1 if receipts.table is not None else 0
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
-    note = _check_contract(name, source, receipts, parts)
-    _check_types(name, receipts, frame)
+    agreed = check_columns(name, source, receipts, parts)
+    frame = fitted(frame, source, agreed)
+    check_types(name, receipts, frame)
     landed = frame.count()
     batch.require_unchanged()
     if batch.records is not None and landed != batch.records:
@@ -70,16 +82,22 @@ def land(
             f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
             hint="This is a defect of the engine: please report it with what causes it.",
         )
-    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
+    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), agreed.note)
     rows = frame.withColumn("_kind", F.lit("record"))
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
-    rows = rows.unionByName(_receipt(session, batch, columns, counts), allowMissingColumns=True)
+    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
+    if receipts.table is None or agreed.changes:
+        more |= {"changes": agreed.changes, "types": types_of(frame)}
+    if replays is not None:
+        more["replayed"] = len(replays.places)
+        rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
+    rows = rows.unionByName(_receipt(session, batch, columns, counts, more), allowMissingColumns=True)
     if batch.rejects:
         rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
     rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
         "_ingested_at", F.lit(now).cast("timestamp")
     )
-    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     if receipts.table is None:
         create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     else:
@@ -96,58 +114,9 @@ def records(session: SparkSession, path: Path, *, version: int, after: int, upto
     return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
 
 
-def _check_contract(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> str:
-    """What the columns change, in words; nothing when they are bronze's.
-
-    Each part is compared with bronze and the parts before it, so that the outcome is the same for any batching.
-    """
-    columns = receipts.table.columns if receipts.table is not None else ()
-    known = {column.casefold(): column for column in columns if column not in ENGINE_COLUMNS}
-    noted: dict[str, dict[str, None]] = {"new columns": {}, "lost columns": {}}
-    for part in parts:
-        found = part.columns
-        if not found:
-            continue  # quarantined whole
-        cased = [column for column in found if known.get(column.casefold(), column) != column]
-        new = [column for column in found if known and column.casefold() not in known]
-        lost = [column for column in known.values() if column not in found and column not in cased]
-        for odd, allowed, what in (
-            (cased, False, "columns that differ from bronze's only in case"),
-            (new, source.new_columns == "evolve", "new columns"),
-            (lost, source.lost_columns == "null", "lost columns"),
-        ):
-            if odd and not allowed:
-                raise ContractError(
-                    f"sources.{name}: {part.name}: {what}: {', '.join(odd)}; nothing landed",
-                    hint=f"Mend it, or allow it in conf/: sources.{name}: new_columns: evolve, lost_columns: 'null'",
-                )
-        noted["new columns"].update(dict.fromkeys(new))
-        noted["lost columns"].update(dict.fromkeys(lost))
-        known.update({column.casefold(): column for column in found})
-    return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in noted.items() if columns)
-
-
-def _check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
-    if receipts.table is None:
-        return
-    known = {field.name: field.type for field in receipts.table.table.schema().fields}
-    from deltalake import Schema
-
-    for field in frame.schema:
-        if field.name not in known:
-            continue
-        written = Schema.from_json(
-            json.dumps({"type": "struct", "fields": [field.jsonValue() | {"nullable": True}]})
-        ).fields[0]
-        if written.type != known[field.name]:
-            raise ContractError(
-                f"sources.{name}: the column {field.name!r} is {field.dataType.simpleString()} now and "
-                f"{known[field.name]} in bronze; nothing landed",
-                hint="Write it with the old type, or send the files to a source of a new name.",
-            )
-
-
-def _receipt(session: SparkSession, batch: Batch, columns: list[str], counts: Landing) -> DataFrame:
+def _receipt(
+    session: SparkSession, batch: Batch, columns: list[str], counts: Landing, more: dict[str, Any]
+) -> DataFrame:
     from pyspark.sql import functions as F
 
     receipt = {
@@ -158,7 +127,7 @@ def _receipt(session: SparkSession, batch: Batch, columns: list[str], counts: La
         "landed": counts.landed,
         "quarantined": counts.quarantined,
         "note": counts.note,
-    }
+    } | {name: value for name, value in more.items() if value}
     row = {name: F.lit(None).cast(kind).alias(name) for name, kind in ENGINE_TYPES.items()}
     row |= {"_kind": F.lit("receipt").alias("_kind"), "_receipt": F.lit(json.dumps(receipt)).alias("_receipt")}
     return session.range(1, numPartitions=1).select(*row.values())

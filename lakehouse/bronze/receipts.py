@@ -21,8 +21,8 @@ class Receipts:
 
     @property
     def cursors(self) -> list[dict[str, Any]]:
-        """Where each batch ended, oldest first."""
-        return [receipt["cursor"] for receipt in self.batches.values()]
+        """Where each batch ended, oldest first. A replay moves no cursor: it takes nothing from the source."""
+        return [receipt["cursor"] for receipt in self.batches.values() if "replayed" not in receipt]
 
     def landed(self, after: int, upto: int) -> int:
         """Records that landed in the batches ``after`` < batch ≤ ``upto``."""

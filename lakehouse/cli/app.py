@@ -14,6 +14,7 @@ from lakehouse.cli.demo import demo
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.init import init
 from lakehouse.cli.output import Output, open_output
+from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.query import query
 from lakehouse.cli.runs import build, ingest, plan, publish, run_all
 from lakehouse.cli.show import show
@@ -69,6 +70,12 @@ _add(build, "build", "Build silver and gold from what changed.", "lakehouse buil
 _add(publish, "publish", "Publish features to the online store.", "lakehouse publish --select gold.customer_spend")
 _add(run_all, "run", "Ingest, build and publish all that is new.", "lakehouse run --wait 600")
 _add(show, "show", "Show tables, one table, runs or a source.", "lakehouse show gold.customer_spend")
+_add(
+    quarantine,
+    "quarantine",
+    "List, show, replay or discard what is kept out.",
+    "lakehouse quarantine show bronze.orders --limit 5",
+)
 _add(
     query,
     "query",

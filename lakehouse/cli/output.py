@@ -169,3 +169,20 @@ def plain(value: Any) -> Any:
         case _ if isinstance(value, Iterable):
             return [plain(child) for child in value]
     return str(value)
+
+
+def printable(text: str | bytes) -> str:
+    r"""What may be printed safely: everything that is no plain character, and the backslash, is escaped.
+
+    >>> printable(b'caf\xc3\xa9,\xff\x1b[31m\n')
+    'café,\\xff\\x1b[31m\\n'
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    return "".join(letter if letter.isprintable() and letter != "\\" else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # a byte that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()

@@ -24,6 +24,9 @@ def show(
     what: Annotated[str, typer.Argument(metavar="tables|TABLE|runs|source", help="What to show, such as gold.routes.")],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The source, after the word source.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="BATCHES", help="runs: the newest ones.")] = 20,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="source: its columns, and when and how they changed.")
+    ] = False,
     env: Env = None,
     json: Json = False,
     debug: Debug = False,
@@ -35,6 +38,8 @@ def show(
     from lakehouse.local import open_lake
 
     lake = open_lake(env=env)
+    if schema and what != "source":
+        raise UsageError("--schema is for a source", hint="lakehouse show source NAME --schema")
     if what != "source" and name is not None:
         raise UsageError(f"show {what} takes no name", hint=f"lakehouse show {name}, or lakehouse show source {name}")
     if what == "tables":
@@ -42,7 +47,7 @@ def show(
     elif what == "runs":
         page = _runs(lake, env, limit)
     elif what == "source":
-        page = _source(lake, name, env)
+        page = _source(lake, name, env, schema)
     else:
         page = _table(lake, what)
     context.obj.show(page)
@@ -167,8 +172,8 @@ def _sides(left: int, right: int) -> str:
     return f"{left:,} = {right:,}" if left == right else f"{left:,} ≠ {right:,}"
 
 
-def _source(lake: Lake, name: str | None, env: str | None) -> Page:
-    from lakehouse.cli.sources import files_of
+def _source(lake: Lake, name: str | None, env: str | None, schema: bool) -> Page:
+    from lakehouse.cli.sources import files_of, schema_page
     from lakehouse.config import FilesSource
 
     sources = lake.project.config.sources
@@ -176,6 +181,8 @@ def _source(lake: Lake, name: str | None, env: str | None) -> Page:
         raise UsageError("which source?", hint=f"lakehouse show source {next(iter(sources), 'NAME')}")
     if name not in sources:
         raise UsageError(f"there is no source '{name}'", hint=did_you_mean(name, sources))
+    if schema:
+        return schema_page(lake, name, env)
     source = sources[name]
     settings = {
         key: value

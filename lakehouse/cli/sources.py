@@ -7,6 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.cli.output import Grid, Line, Page, printable
+from lakehouse.cli.runs import command, next_lines
+from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED
+
 if TYPE_CHECKING:
     from lakehouse.config import Project
     from lakehouse.local import Lake
@@ -14,7 +18,8 @@ if TYPE_CHECKING:
 
 def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
     """Each file: path (as receipts have it), size in bytes, state (landed, new, changed since it landed, gone)."""
-    landed = {file["path"]: file for receipt in lake.receipts(f"bronze.{name}") for file in receipt["cursor"]["files"]}
+    cursors = [receipt["cursor"] for receipt in lake.receipts(f"bronze.{name}") if "replayed" not in receipt]
+    landed = {file["path"]: file for cursor in cursors for file in cursor["files"]}
     files = []
     for path in matching(lake.project, name):
         folder = lake.project.folder
@@ -24,6 +29,42 @@ def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
         files.append({"path": shown, "bytes": size, "state": state})
     files += [{"path": path, "bytes": file["size"], "state": "landed, now gone"} for path, file in landed.items()]
     return sorted(files, key=lambda file: str(file["path"]))
+
+
+def schema_page(lake: Lake, name: str, env: str | None) -> Page:
+    """The columns that bronze has now, and what changed with which batch, as the receipts say."""
+    address = f"bronze.{name}"
+    receipts = lake.receipts(address)
+    if not receipts:
+        begin = next_lines(command(f"ingest --select {address}", env))
+        return Page({"name": name, "columns": {}, "history": []}, [Line("Nothing has landed yet.", "quiet"), *begin])
+    columns = {
+        column: kind
+        for column, kind in lake.snapshot(address).columns.items()
+        if column not in ENGINE_COLUMNS - {RESCUED}
+    }
+    history = []
+    for place, receipt in enumerate(receipts):
+        changes = dict(receipt.get("changes", {}))
+        if place == 0:
+            changes = {"first columns": list(receipt.get("types", receipt["columns"])), **changes}
+        if changes:
+            history.append(
+                {"batch": receipt["batch"], "at": receipt["at"], "took": receipt["took"], "changes": changes}
+            )
+    rows = [
+        [entry["batch"], f"{entry['at']:%Y-%m-%d %H:%M}", entry["took"], what, printable(", ".join(changed))]
+        for entry in history
+        for what, changed in entry["changes"].items()
+    ]
+    parts = [
+        Line(f"{address}: {len(columns)} columns, {len(receipts)} batches", "title"),
+        Grid(["column", "type"], [[printable(column), kind] for column, kind in columns.items()]),
+        Grid(["batch", "at (UTC)", "took", "what", "columns"], rows, title="What changed"),
+    ]
+    return Page(
+        {"name": name, "columns": columns, "history": history}, [*parts, *next_lines(command("show runs", env))]
+    )
 
 
 def matching(project: Project, name: str) -> list[Path]:

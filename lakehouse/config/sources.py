@@ -25,8 +25,8 @@ class FilesSource(Model):
     """A pattern below the project's folder, or an absolute one: data/raw/flights/*.csv"""
     delimiter: Annotated[str, StringConstraints(pattern=r"^[^\"\r\n]$")] = ","
     """csv only: what stands between two fields, one character."""
-    new_columns: Literal["evolve", "reject"] = "evolve"
-    """A column that bronze lacks is added to it (evolve), or the file is refused (reject)."""
+    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
+    """A column that bronze lacks is added (evolve), goes to _rescued (rescue), or the file is refused (reject)."""
     lost_columns: Literal["null", "reject"] = "null"
     """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
 
@@ -44,7 +44,7 @@ class OwnSource(Model):
     """Its dotted path: jobs.sources.Api"""
     options: dict[str, SecretStr | bool | int | float | None] = Field(default_factory=dict)
     """What the class is given; texts are taken for secrets, which are never printed."""
-    new_columns: Literal["evolve", "reject"] = "evolve"
+    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
     lost_columns: Literal["null", "reject"] = "null"
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze import land, records
+from lakehouse.bronze.quarantine import resolutions
 from lakehouse.delta import read_table
 from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.planning import Work, rebuild
+from lakehouse.tables.quarantine import decided
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,17 +30,13 @@ def do_step(spark: SparkSession, workspace: Workspace, address: str) -> Result:
     layer = address.partition(".")[0]
     started = time.monotonic()
     session = spark.newSession()
-    try:
+    with in_words(workspace, address):
         if layer == "bronze":
             result = _ingest(session, workspace, address)
         elif layer == "silver":
             result = _silver(session, workspace, address)
         else:
             result = _gold(session, workspace, address)
-    except LakehouseError:
-        raise
-    except Exception as error:
-        raise _in_words(workspace, address, error) from error
     return replace(result, seconds=time.monotonic() - started)
 
 
@@ -80,7 +80,9 @@ def _judge_range(session: SparkSession, workspace: Workspace, address: str, work
     table = workspace.graph.table(address)
     try:
         rows_in = receipts.landed(work.after, work.upto)
-        counts = build_silver(session, table, work, frame, rows_in, project.path(address), project.state(address))
+        paths = project.path(address), project.state(address)
+        waived = decided((one for _, one in resolutions(receipts)), address)
+        counts = build_silver(session, table, work, frame, rows_in, *paths, waived)
     except ColumnsChangedError:
         work = rebuild(work, project.state(address), "bronze has other columns")
         return _judge_range(session, workspace, address, work)
@@ -102,6 +104,17 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
     notes += [f"{count:,} rows warn: {rule}" for rule, count in done.warned.items()]
     written = done.inserted + done.updated + done.deleted
     return Result(address, "build", "done", done.rows, written, note="; ".join(notes))
+
+
+@contextmanager
+def in_words(workspace: Workspace, address: str) -> Iterator[None]:
+    """Whatever goes wrong with the table meanwhile is raised as a LakehouseError, and as nothing else."""
+    try:
+        yield
+    except LakehouseError:
+        raise
+    except Exception as error:
+        raise _in_words(workspace, address, error) from error
 
 
 def _in_words(workspace: Workspace, address: str, error: Exception) -> LakehouseError:

@@ -21,18 +21,18 @@ class Tally:
     """How many rows fail each rule that warns or stops, counted in whatever pass counts the rows anyway."""
 
     rules: tuple[Expectation, ...]
+    excused: str = ""
+    """A boolean column: its rows don't count for a rule that stops; somebody has seen and discarded them."""
 
     @classmethod
-    def of(cls, expect: Iterable[Expectation]) -> Tally:
-        return cls(tuple(rule for rule in expect if rule.on_rows and rule.on_fail != "quarantine"))
+    def of(cls, expect: Iterable[Expectation], excused: str = "") -> Tally:
+        return cls(tuple(rule for rule in expect if rule.on_rows and rule.on_fail != "quarantine"), excused)
 
     def columns(self) -> list[Column]:
         """One aggregate for each rule."""
         from pyspark.sql import functions as F
 
-        from lakehouse.quality.spark import passes
-
-        return [F.count_if(~passes(rule)).alias(f"rule{i}") for i, rule in enumerate(self.rules)]
+        return [F.count_if(self._fails(rule)).alias(f"rule{i}") for i, rule in enumerate(self.rules)]
 
     def sums(self) -> list[Column]:
         """The aggregates of :meth:`columns` added up."""
@@ -42,18 +42,25 @@ class Tally:
 
     def judge(self, address: str, counted: Any, rows: DataFrame, shown: Sequence[str]) -> dict[str, int]:
         """The counts of the rules that warn. Raises GateError for the others, with columns of three failing rows."""
-        from lakehouse.quality.spark import passes
-
         failed = {rule: counted[f"rule{i}"] for i, rule in enumerate(self.rules) if counted[f"rule{i}"]}
         stopping = [rule for rule in failed if rule.on_fail == "fail"]
         if stopping:
-            sample = rows.where(~passes(stopping[0])).select(*(column(name).spark for name in shown)).limit(3).collect()
+            sample = (
+                rows.where(self._fails(stopping[0])).select(*(column(name).spark for name in shown)).limit(3).collect()
+            )
             raise GateError(
                 f"{address}: {', '.join(f'{rule.name} fails for {failed[rule]:,} rows' for rule in stopping)}"
                 f" ({'; '.join(_short(row.asDict()) for row in sample)})",
                 hint=HINT,
             )
         return {rule.name: count for rule, count in failed.items()}
+
+    def _fails(self, rule: Expectation) -> Column:
+        from pyspark.sql import functions as F
+
+        from lakehouse.quality.spark import passes
+
+        return ~passes(rule) & ~F.col(self.excused) if self.excused and rule.on_fail == "fail" else ~passes(rule)
 
 
 def table_rules(expect: Iterable[Expectation], key: Sequence[str]) -> list[Expectation]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import Commit, create, has_columns_of, held, overwrite, read_table, set_properties, upsert
 from lakehouse.delta.commit import quoted, same_key, table_properties
-from lakehouse.errors import ConservationError
+from lakehouse.errors import ConservationError, GateError
 from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
 from lakehouse.quality.spark import failed_rules
 from lakehouse.silver.planning import Work
+from lakehouse.silver.quarantine import places_frame, record_blocking
 from lakehouse.silver.rowwise import ORIGIN, with_origin
 from lakehouse.silver.state import Counts, record
 from lakehouse.tables import Table
+from lakehouse.tables.quarantine import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 BATCH, FILE, ROW = ORIGIN
-REASONS = "lakehouse_reasons"
+REASONS, WAIVED = "lakehouse_reasons", "lakehouse_waived"
 EXACT = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
@@ -30,9 +33,18 @@ EXACT = {
 
 
 def build_silver(
-    session: SparkSession, table: Table, work: Work, bronze: DataFrame, rows_in: int, path: Path, memory: Path
+    session: SparkSession,
+    table: Table,
+    work: Work,
+    bronze: DataFrame,
+    rows_in: int,
+    path: Path,
+    memory: Path,
+    waived: Collection[Place] = (),
 ) -> Counts:
     """Pass the records through the table's function and merge what it returns. ``bronze`` holds just new records.
+
+    ``waived`` are places of records that somebody discarded: a rule with on_fail="fail" quarantines their rows.
 
     Writes the quarantined rows and the receipt to ``memory`` first, then the table, each in one commit that is made
     at most once. Raises GateError when an expectation with on_fail="fail" does not hold, and DefinitionError when
@@ -43,7 +55,8 @@ def build_silver(
     columns = [column for column in returned.columns if column not in ORIGIN]
     needed = [*table.key, *([table.sequence_by] if table.sequence_by else [])]
     check_columns(table.address, needed, table.expect, columns)
-    rows = _judged(table, with_origin(table.address, given, returned))
+    waived = [place for place in waived if work.after < place.batch <= work.upto]
+    rows = _judged(table, _with_waived(session, with_origin(table.address, given, returned), waived))
     if (
         work.state is not None
         and work.action == "merge"
@@ -52,7 +65,11 @@ def build_silver(
         raise ColumnsChangedError(table.address)
     with held(rows) as rows:
         good = rows.where(f"size({REASONS}) = 0")
-        counts, doubled = _count(table, rows, work, rows_in)
+        try:
+            counts, doubled = _count(table, rows, work, rows_in)
+        except GateError as error:
+            record_blocking(session, memory, work, _blocking(table, rows, columns))
+            raise GateError(error.message, hint=_what_next(table.address)) from error
         winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
         outdated = None
         if work.action == "merge" and table.sequence_by:
@@ -98,20 +115,30 @@ def _with_place(bronze: DataFrame) -> DataFrame:
     return bronze.select("*", *(F.col(column).alias(name) for column, name in places))
 
 
+def _with_waived(session: SparkSession, rows: DataFrame, waived: Collection[Place]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    if not waived:
+        return rows.withColumn(WAIVED, F.lit(False))
+    places = places_frame(session, waived, ORIGIN).withColumn(WAIVED, F.lit(True))
+    return rows.join(F.broadcast(places), list(ORIGIN), "left").withColumn(WAIVED, F.coalesce(WAIVED, F.lit(False)))
+
+
 def _judged(table: Table, rows: DataFrame) -> DataFrame:
     """The rows with the reasons for which each is quarantined; none for a good one."""
     from pyspark.sql import functions as F
 
     null_keys = [F.when(F.col(quoted(name)).isNull(), F.lit(f"key {name} is null")) for name in table.key]
     reasons = F.concat(F.array_compact(F.array(*null_keys)), failed_rules(table.expect, "quarantine"))
-    return rows.withColumn(REASONS, reasons)
+    seen = F.when(F.col(WAIVED), failed_rules(table.expect, "fail")).otherwise(F.array().cast("array<string>"))
+    return rows.withColumn(REASONS, F.concat(reasons, seen))
 
 
 def _count(table: Table, rows: DataFrame, work: Work, rows_in: int) -> tuple[Counts, bool]:
     """Law 1's counts, and whether a key is there twice. Raises GateError when a rule that must hold does not."""
     from pyspark.sql import functions as F
 
-    tally = Tally.of(table.expect)
+    tally = Tally.of(table.expect, WAIVED)
     good = F.count_if(F.size(REASONS) == 0).alias("good")
     by_key = rows.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), good, *tally.columns())
     row = by_key.agg(
@@ -182,6 +209,20 @@ def _check_unique(
         old = read_table(session, path).join(rows, list(table.key), "left_anti")
         rows = old.select(*winners.columns).unionByName(rows)
     return judge_table(table.address, rows, rules)
+
+
+def _blocking(table: Table, rows: DataFrame, columns: list[str]) -> DataFrame:
+    """The rows for which a rule with on_fail="fail" does not hold, with the names of these rules."""
+    failed = rows.withColumn(REASONS, failed_rules(table.expect, "fail"))
+    return _rejects(failed.where(f"NOT {WAIVED}"), columns)
+
+
+def _what_next(address: str) -> str:
+    return (
+        "The table keeps its last good version. Mend the source or the rule and run again, or leave rows out:\n"
+        f"lakehouse quarantine show {address}\n"
+        f"lakehouse quarantine discard {address} --id ID --because TEXT"
+    )
 
 
 def _rejects(rows: DataFrame, columns: list[str]) -> DataFrame:

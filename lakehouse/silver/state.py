@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 RECEIPTS = "SELECT _receipt FROM t WHERE _kind = 'receipt' AND _origin = '{origin}'"
 
+KEPT_OUT = {
+    "_batch": "bigint",
+    "_file": "string",
+    "_row": "bigint",
+    "_reasons": "array<string>",
+    "_record": "string",
+}
+"""What a row that is kept out has, beside ``_kind`` and ``_origin``."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -51,17 +60,10 @@ def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejec
     from pyspark.sql import functions as F
 
     Commit(origin, counts.upto, f"judged batches {counts.after + 1} to {counts.upto}").apply(session)
-    types = {
-        "_batch": "bigint",
-        "_file": "string",
-        "_row": "bigint",
-        "_reasons": "array<string>",
-        "_record": "string",
-    }
     frame = session.range(1, numPartitions=1).select(
         F.lit("receipt").alias("_kind"),
         F.lit(json.dumps(counts.__dict__)).alias("_receipt"),
-        *(F.lit(None).cast(kind).alias(name) for name, kind in types.items()),
+        *(F.lit(None).cast(kind).alias(name) for name, kind in KEPT_OUT.items()),
     )
     if rejects is not None:
         frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ENGINE_COLUMNS = frozenset(
-    ("_kind", "_file", "_row", "_batch", "_ingested_at", "_raw", "_offset", "_line", "_reason", "_receipt")
+    ("_kind", "_file", "_row", "_batch", "_ingested_at", "_raw", "_offset", "_line", "_reason", "_receipt", "_rescued")
 )
 """Columns of bronze that are ours; a source that has one of them is refused."""
+
+RESCUED = "_rescued"
+"""What of a record does not fit bronze's columns, as JSON: column -> value as text. Readers see it."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from lakehouse.sources.files.inspection import Inspection, bronze_name
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.parquet import inspect_parquet
 from lakehouse.tables.batch import Batch, Part
+from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -61,6 +62,11 @@ class Files:
     def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
         return plan_batch(self.name, self.source, self.folder, landed_files(cursors))
 
+    def again(self, rejects: Sequence[Again], scratch: Path) -> Parsed:
+        from lakehouse.sources.files.again import parse_again
+
+        return parse_again(self.source, self.folder, rejects, scratch)
+
 
 def landed_files(cursors: Iterable[dict[str, Any]]) -> list[Landed]:
     """Every file that has landed, as its receipt has it."""
@@ -77,7 +83,7 @@ def plan_batch(name: str, source: FilesSource, folder: Path, landed: Iterable[La
     if not new:
         return None
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        looked = list(pool.map(partial(_look, source, folder), new))
+        looked = list(pool.map(partial(look, source, folder), new))
     files = tuple(file for file, _ in looked)
     return Batch(
         cursor={"files": [file.as_json() for file in files]},
@@ -147,7 +153,8 @@ def _in_utf8(shown: str) -> str:
     return shown
 
 
-def _look(source: FilesSource, folder: Path, found: tuple[Path, str, os.stat_result]) -> tuple[Landed, Inspection]:
+def look(source: FilesSource, folder: Path, found: tuple[Path, str, os.stat_result]) -> tuple[Landed, Inspection]:
+    """Inspect one file by its format. Raises SourceUnavailableError where it can't be read or changes meanwhile."""
     path, shown, before = found
     try:
         sha256 = _sha256(path)

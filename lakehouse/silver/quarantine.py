@@ -1,0 +1,77 @@
+"""The rows that a silver table keeps out, and those that stop it: rows of its state, read without a JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.delta import Commit, TableState, append, create, read_state
+from lakehouse.delta.commit import table_properties
+from lakehouse.silver.planning import Work
+from lakehouse.silver.state import KEPT_OUT
+from lakehouse.tables.quarantine import Place, Quarantined
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def quarantined(work: Work, memory: Path) -> list[Quarantined]:
+    """What is kept out of the table as it stands, and what stops the work that it has to do; in order of the places.
+
+    Rows that earlier definitions kept out are history and not among them.
+    """
+    state = read_state(memory)
+    if state is None:
+        return []
+    built = work.state
+    origin = work.origin
+    if built is not None:
+        origin = f"{work.address}:{work.input_id}:{built.epoch}:{built.fingerprint}"
+    rows = _rows(state, work.address, "reject", origin, -1)
+    if work.action != "unchanged":
+        rows += _rows(state, work.address, "blocking", work.origin, work.after)
+    return sorted(rows, key=lambda row: row.place)
+
+
+def record_blocking(session: SparkSession, memory: Path, work: Work, rows: DataFrame) -> None:
+    """Keep the rows that stop the table, in one commit; a second time for the same batches it changes nothing."""
+    from pyspark.sql import functions as F
+
+    Commit(f"{work.origin}:blocking", work.upto, f"batches {work.after + 1} to {work.upto} are blocked").apply(session)
+    frame = rows.select(
+        F.lit("blocking").alias("_kind"),
+        F.lit(None).cast("string").alias("_receipt"),
+        *KEPT_OUT,
+        F.lit(work.origin).alias("_origin"),
+    )
+    if read_state(memory) is None:
+        create(frame, memory, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+    else:
+        append(frame, memory)
+
+
+def places_frame(session: SparkSession, places: Collection[Place], names: Iterable[str]) -> DataFrame:
+    """The places as a frame, under these names for batch, file and row."""
+    batch, file, row = names
+    values = [(place.batch, place.file, place.row) for place in places]
+    return session.createDataFrame(values, f"{batch} bigint, {file} string, {row} bigint")
+
+
+def _rows(state: TableState, address: str, kind: str, origin: str, after: int) -> list[Quarantined]:
+    found: list[dict[str, Any]] = state.rows(
+        f"SELECT _batch, _file, _row, _reasons, _record FROM t WHERE _kind = '{kind}' "
+        f"AND _origin = '{origin.replace(chr(39), chr(39) * 2)}' AND _batch > {after}"
+    )
+    rows = [
+        Quarantined(
+            address,
+            Place(row["_batch"], row["_file"], row["_row"]),
+            tuple(row["_reasons"]),
+            record=row["_record"],
+            blocking=kind == "blocking",
+        )
+        for row in found
+    ]
+    # A range that grew is recorded again, with all rows that it had before.
+    return list(dict.fromkeys(rows)) if kind == "blocking" else rows
