@@ -61,7 +61,7 @@ def land(
     number = receipts.table.version + 1 if receipts.table is not None else 0
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
-    note = _check_contract(name, source, receipts, parts)
+    note = "; ".join(filter(None, [batch.note, _check_contract(name, source, receipts, parts)]))
     _check_types(name, receipts, frame)
     landed = frame.count()
     batch.require_unchanged()

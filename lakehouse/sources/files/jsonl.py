@@ -11,14 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.sources.files.inspection import Inspection, bronze_name, spark_opens
+from lakehouse.sources.files.inspection import MARK, Inspection, bronze_name, spark_opens
 from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
 DEEPEST = 500
 """Objects and arrays inside each other; Spark's parser stops at 1,000, Python's where its stack ends."""
 LONGEST_KEY, LONGEST_NUMBER = 50_000, 1_000
 """Characters; Spark's parser stops there."""
-MARK = b"\xef\xbb\xbf"
 
 
 class _DefectError(ValueError):
