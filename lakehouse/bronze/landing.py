@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import append, create, read_table, set_properties
+from lakehouse.delta import read_table, set_properties
 from lakehouse.delta.commit import table_properties
+from lakehouse.delta.counted import Counts, append_counted
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 
@@ -63,13 +64,7 @@ def land(
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
     note = "; ".join(filter(None, [batch.note, _check_contract(name, source, receipts, parts)]))
     _check_types(name, receipts, frame)
-    landed = frame.count()
-    batch.require_unchanged()
-    if batch.records is not None and landed != batch.records:
-        raise ConservationError(
-            f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
-            hint="This is a defect of the engine: please report it with what causes it.",
-        )
+    landed = frame.count() if batch.records is None else batch.records
     counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
     rows = frame.withColumn("_kind", F.lit("record"))
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
@@ -80,13 +75,23 @@ def land(
         "_ingested_at", F.lit(now).cast("timestamp")
     )
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
-    if receipts.table is None:
-        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
+    if receipts.table is not None:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-        append(rows, path)
+
+    def check(written: Counts) -> None:
+        batch.require_unchanged()
+        expected = {"record": landed, "reject": len(batch.rejects), "receipt": 1}
+        found = {kind: written.get(kind, 0) for kind in expected}
+        if found != expected:
+            raise ConservationError(
+                f"bronze.{name}: {batch.took} hold {landed:,} records and Spark reads {found['record']:,}; "
+                "nothing landed",
+                hint="This is a defect of the engine: please report it with what causes it.",
+            )
+
+    append_counted(rows, path, check, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     return counts
 
 

@@ -60,6 +60,11 @@ class Batch:
     close: Callable[[], None] = lambda: None
     """Gives back what reading needed; called when the batch has landed or has not, and never fails."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of all parts, in order of first appearance."""
+        return tuple(dict.fromkeys(column for part in self.parts for column in part.columns))
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -67,11 +72,6 @@ class Waiting:
 
     takes: str = ""
     leaves: str = ""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of all parts, in order of first appearance."""
-        return tuple(dict.fromkeys(column for part in self.parts for column in part.columns))
 
 
 class Source(Protocol):
