@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from lakehouse.delta.commit import make_room
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,7 +30,9 @@ def append_counted(
     ``check`` is told how many rows the written files hold, as Delta's own statistics have it, before the commit. What
     it raises is raised here; the files are taken away then, and the table is as it was. This is what Delta's command
     for an append does, in its two halves: a frame is written once, and need not be counted by a pass of its own.
+    Raises StorageError where the folder above the table can't be made.
     """
+    make_room(path)
     session: Any = frame.sparkSession
     session.conf.set("spark.databricks.delta.stats.collect", "true")
     jvm, spark = session._jvm, session._jsparkSession
@@ -43,20 +47,27 @@ def append_counted(
     settings = scala.toScalaMap(properties if new else {})
     write = delta.commands.WriteIntoDelta(log, mode, options, by, settings, frame._jdf, nothing, nothing, False)
     data = write.writeAndReturnCommitData(transaction, spark, nothing, False)
+    counts = _counts(data.actions(), partition_by[0])
     try:
-        check(_counts(data.actions(), partition_by[0]))
+        check(counts)
     except BaseException:
-        if new:
-            shutil.rmtree(path)
-        else:
-            for file in _added(data.actions()):
-                (path / unquote(file.path())).unlink(missing_ok=True)
+        _take_away(path, [path / unquote(file.path()) for file in _added(data.actions())], whole=new)
         raise
     some = jvm.scala.Option.apply
     operation = getattr(delta, "DeltaOperations$Write")(
         *(mode, some(by), nothing, nothing, nothing, nothing, some(True), nothing, nothing)
     )
     transaction.commitIfNeeded(data.actions(), operation, data.stringTags())
+
+
+def _take_away(path: Path, files: list[Path], *, whole: bool) -> None:
+    """Remove files that no commit knows, and the table's folder where it holds nothing else."""
+    for file in files:
+        file.unlink(missing_ok=True)
+        file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+    for folder in (*{file.parent for file in files if file.parent != path}, path / "_delta_log", path) if whole else ():
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _added(actions: Any) -> list[Any]:

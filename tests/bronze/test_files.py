@@ -190,3 +190,27 @@ def test_what_is_left_is_said(spark: Any, make_project: Any) -> None:
     landed = run(project)
     assert landed.files == ["data/raw/a.csv"]
     assert landed.receipts[0]["note"] == said.replace("a.csv", "b.csv")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_another_count_in_the_written_files_lands_nothing(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Spark writes a record more than the bytes hold: the table is as it was, and no file of the batch is left."""
+    from lakehouse.sources.files import planning
+
+    project = source(make_project, "text")
+    if before:
+        write(project, "a", b"1\n")
+        run(project)
+    write(project, "b", b"2\n3\n")
+    table = project.path("bronze.s")
+    files = sorted(table.rglob("*"))
+    real = planning._read
+    with monkeypatch.context() as patched:
+        patched.setattr(planning, "_read", lambda *given: real(*given).union(real(*given).limit(1)))
+        (result,) = ingest(project).results
+    assert "hold 2 records and Spark reads 3; nothing landed" in str(result.error)
+    assert sorted(table.rglob("*")) == files
+    assert table.exists() == before
+    assert len(run(project).kinds["record"]) == 2 + before

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,6 +70,7 @@ def is_utf8(block: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=10_000)
 def bronze_name(column: str) -> str:
     """The name that bronze gives a column: Delta refuses some characters, which become one underscore.
 

@@ -19,6 +19,8 @@ from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
 
 NEVER = "\0"
 """What stands in no file that Spark is given."""
+OPEN_COST = "65536"
+"""Bytes that could be read in the time that opening a file takes: Spark's own 4 MiB give 32 small files a task each."""
 BUT_LAST = "substring(value, 1, char_length(value) - 1)"
 ROW_CHECKS = {
     f"parquet.{what}.row.check.{end}": rows
@@ -31,6 +33,7 @@ Files = list[tuple[str, Inspection]]
 
 def read_files(session: SparkSession, source: FilesSource, folder: Path, files: Files) -> DataFrame:
     """The records of the files: their columns as bronze names them, ``_file`` and ``_row``."""
+    session.conf.set("spark.sql.files.openCostInBytes", OPEN_COST)
     frames: list[DataFrame] = []
     split: list[pa.Table] = []
     alike: dict[tuple[tuple[str, ...], tuple[str, ...], bool], list[tuple[str, Path | None]]] = {}
