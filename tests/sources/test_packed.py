@@ -142,3 +142,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     again = Scratch(tmp_path)
     again.new_file()
     assert [path.read_bytes() for path in copies(tmp_path)] == [b"y"]
+
+
+def test_what_is_refused_takes_its_neighbours_copies_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lakehouse.sources.files import inspection
+
+    monkeypatch.setattr(inspection, "LARGEST_REJECT", 100)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a").write_bytes(gzip.compress(b"a\n1\n"))
+    with pytest.raises(ContractError) as caught:
+        planned(tmp_path, gzip.compress(DATA)[:-1])
+    assert "raw/f" in caught.value.message
+    assert copies(tmp_path) == []
