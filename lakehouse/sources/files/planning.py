@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 UNPACKED = ("csv", "json", "text")
 """Formats whose files may be packed."""
+SMALL = 2**18
+"""Bytes; what a smaller file takes is Python's own work, of which threads do one thing at a time."""
 
 
 def clock() -> datetime:
@@ -81,8 +83,10 @@ def plan_batch(
     replaced = {file.path: was for file, was in found.changed}
     taken = sorted([*found.new, *(file for file, _ in found.changed)], key=lambda file: file.path)
     try:
+        look = partial(_look, source, folder, scratch, replaced)
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-            looked = list(pool.map(partial(_look, source, folder, scratch, replaced), taken))
+            large = {file.path: pool.submit(look, file) for file in taken if file.size > SMALL}
+            looked = [large[file.path].result() if file.path in large else look(file) for file in taken]
     except BaseException:
         scratch.close()
         raise
