@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks import figures
 from benchmarks.commands import check, help_, query
 from benchmarks.demo import demo
+from benchmarks.discovery import discovery
 from benchmarks.figures import Figure
 from benchmarks.ingest import ingest
 from benchmarks.machine import load, pin_cores
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "check": check,
     "query": query,
     "ingest": ingest,
+    "discovery": discovery,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

@@ -12,8 +12,9 @@ from lakehouse.bronze.contract import check_columns, check_types, fitted, types_
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import append, create, read_table, set_properties
+from lakehouse.delta import read_table, set_properties
 from lakehouse.delta.commit import table_properties
+from lakehouse.delta.counted import Counts, append_counted
 from lakehouse.errors import ConservationError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 from lakehouse.tables.quarantine import Resolution
@@ -75,14 +76,9 @@ def land(
     agreed = check_columns(name, source, receipts, parts)
     frame = fitted(frame, source, agreed)
     check_types(name, receipts, frame)
-    landed = frame.count()
-    batch.require_unchanged()
-    if batch.records is not None and landed != batch.records:
-        raise ConservationError(
-            f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
-            hint="This is a defect of the engine: please report it with what causes it.",
-        )
-    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), agreed.note)
+    note = "; ".join(filter(None, [batch.note, agreed.note]))
+    landed = frame.count() if batch.records is None else batch.records
+    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
     rows = frame.withColumn("_kind", F.lit("record"))
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
     more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
@@ -98,13 +94,23 @@ def land(
         "_ingested_at", F.lit(now).cast("timestamp")
     )
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
-    if receipts.table is None:
-        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
+    if receipts.table is not None:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-        append(rows, path)
+
+    def check(written: Counts) -> None:
+        batch.require_unchanged()
+        expected = {"record": landed, "reject": len(batch.rejects), "receipt": 1}
+        found = {kind: written.get(kind, 0) for kind in expected}
+        if found != expected:
+            raise ConservationError(
+                f"bronze.{name}: {batch.took} hold {landed:,} records and Spark reads {found['record']:,}; "
+                "nothing landed",
+                hint="This is a defect of the engine: please report it with what causes it.",
+            )
+
+    append_counted(rows, path, check, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     return counts
 
 

@@ -194,7 +194,7 @@ def _source(lake: Lake, name: str | None, env: str | None, schema: bool) -> Page
     files = files_of(lake, name)
     data = {"name": name, **settings, "files": files}
     rows = [[file["path"], _size(file["bytes"]), file["state"]] for file in files]
-    waiting = sum(file["state"] == "new" for file in files)
+    waiting = sum(file["state"] == "new" or file["state"].endswith("lands again") for file in files)
     parts: list[Any] = [
         Line(f"{name}: {source.type}, {source.format}, {source.path}", "title"),
         Grid(["file", "size", "state"], rows) if rows else Line("No file matches its path.", "warning"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,37 @@ from lakehouse.cli.runs import command, next_lines
 from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED
 
 if TYPE_CHECKING:
-    from lakehouse.config import Project
+    from lakehouse.config import FilesSource, Project
     from lakehouse.local import Lake
+    from lakehouse.sources.files.listing import Listed
 
 
 def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
-    """Each file: path (as receipts have it), size in bytes, state (landed, new, changed since it landed, gone)."""
+    """Each file: path (as in receipts), size in bytes, state (landed, new, changed since it landed, left, gone)."""
+    from lakehouse.sources.files.discovery import compare
+    from lakehouse.sources.files.landed import ignored_changes, landed_files
+
+    project = lake.project
+    source = _settings(project, name)
     cursors = [receipt["cursor"] for receipt in lake.receipts(f"bronze.{name}") if "replayed" not in receipt]
-    landed = {file["path"]: file for cursor in cursors for file in cursor["files"]}
-    files = []
-    for path in matching(lake.project, name):
-        folder = lake.project.folder
-        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-        size, before = path.stat().st_size, landed.pop(shown, None)
-        state = "new" if before is None else "landed" if before["size"] == size else "changed since it landed"
-        files.append({"path": shown, "bytes": size, "state": state})
-    files += [{"path": path, "bytes": file["size"], "state": "landed, now gone"} for path, file in landed.items()]
-    return sorted(files, key=lambda file: str(file["path"]))
+    landed = {file.path: file for file in landed_files(cursors)}
+    states: list[tuple[Listed, str]] = []
+    if missing_folder(project, name) is None:
+        ignored = ignored_changes(cursors)
+        found = compare(name, source, project.folder, landed.values(), ignored, lambda: datetime.now(UTC))
+        next_time = "changed since it landed" if source.changed == "error" else "changed since it landed, lands again"
+        for files, state in (
+            (found.same, "landed"),
+            (found.new, "new"),
+            ([file for file, _ in found.changed], next_time),
+            ([*found.known, *(file for file, _ in found.ignored)], "changed since it landed, passed over"),
+        ):
+            states += [(file, state) for file in files]
+        states += found.left
+    files_there = [{"path": file.shown, "bytes": file.size, "state": state} for file, state in states]
+    gone = landed.keys() - {file.shown for file, _ in states}
+    files_gone = [{"path": path, "bytes": landed[path].size, "state": "landed, now gone"} for path in gone]
+    return sorted([*files_there, *files_gone], key=lambda file: str(file["path"]))
 
 
 def schema_page(lake: Lake, name: str, env: str | None) -> Page:
@@ -69,24 +82,24 @@ def schema_page(lake: Lake, name: str, env: str | None) -> Page:
 
 def matching(project: Project, name: str) -> list[Path]:
     """The files that a source's path matches now, sorted."""
-    pattern = pattern_of(project, name)
-    # Path.glob takes no absolute pattern.
-    found = (Path(os.path.normpath(path)) for path in glob.iglob(pattern, recursive=True))  # noqa: PTH207
-    return sorted(path for path in found if path.is_file())
+    from lakehouse.sources.files.listing import list_files
+
+    source = _settings(project, name)
+    return [Path(file.path) for file in list_files(source.path, project.folder)]
 
 
 def missing_folder(project: Project, name: str) -> Path | None:
     """The folder that a source's path begins with, when it is not there."""
-    fixed = Path(pattern_of(project, name)).parent
-    while glob.has_magic(str(fixed)):
-        fixed = fixed.parent
+    from lakehouse.sources.files.listing import fixed_folder
+
+    source = _settings(project, name)
+    fixed = fixed_folder(source.path, project.folder)
     return None if fixed.is_dir() else fixed
 
 
-def pattern_of(project: Project, name: str) -> str:
+def _settings(project: Project, name: str) -> FilesSource:
     from lakehouse.config import FilesSource
 
     source = project.config.sources[name]
     assert isinstance(source, FilesSource)
-    path = source.path
-    return path if Path(path).is_absolute() else f"{project.folder}/{path}"
+    return source

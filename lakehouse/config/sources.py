@@ -13,18 +13,26 @@ class Model(BaseModel):
 
 Filled = Annotated[str, StringConstraints(min_length=1)]
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+SPAN = r"^[1-9][0-9]{0,6}[smh]$"
+MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
 
 
 class FilesSource(Model):
     """Files of one format, found by a pattern; each file lands once."""
 
     type: Literal["files"]
-    format: Literal["csv", "json", "parquet"]
-    """json is JSON lines: one object a line."""
+    format: Literal["csv", "json", "parquet", "text", "binary"]
+    """json is JSON lines: one object a line; text: a record is a line; binary: a record is a file."""
     path: Filled
     """A pattern below the project's folder, or an absolute one: data/raw/flights/*.csv"""
     delimiter: Annotated[str, StringConstraints(pattern=r"^[^\"\r\n]$")] = ","
     """csv only: what stands between two fields, one character."""
+    changed: Literal["error", "reread", "ignore"] = "error"
+    """A file that changes after it landed stops the source (error), lands again whole (reread), or is passed over."""
+    settle: Annotated[str, StringConstraints(pattern=SPAN)] | None = None
+    """A file is left until it has not been modified for so long: 30s, 5m, 1h."""
+    marker: Annotated[str, StringConstraints(pattern=MARKER)] | None = None
+    """A file is left until this one stands beside it, no older than it is: _SUCCESS, {name}.done"""
     new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
     """A column that bronze lacks is added (evolve), goes to _rescued (rescue), or the file is refused (reject)."""
     lost_columns: Literal["null", "reject"] = "null"
@@ -35,6 +43,11 @@ class FilesSource(Model):
         if self.format != "csv" and "delimiter" in self.model_fields_set:
             raise ValueError(f"a {self.format} file has no delimiter; take it out")
         return self
+
+    @property
+    def settle_s(self) -> int:
+        """The seconds of ``settle``; 0 where there is none."""
+        return int(self.settle[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.settle[-1]] if self.settle else 0
 
 
 class OwnSource(Model):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lakehouse.config.document import Node, Problem
-from lakehouse.config.sources import KINDS
+from lakehouse.config.sources import KINDS, MARKER, SPAN
 from lakehouse.errors import did_you_mean
 
 _WORDS = {
@@ -25,6 +25,8 @@ _WORDS = {
 _PATTERNS = {
     r"^[a-z][a-z0-9_]*$": "must be a name: small letters, digits and _, beginning with a letter",
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
+    SPAN: "must be a time, such as 30s, 5m or 1h",
+    MARKER: "must be the name of a file beside the others, such as _SUCCESS or {name}.done",
     r"^[^\"\r\n]$": "must be one character, and neither a quote nor a line's end",
     r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$": "must be a Python module, such as jobs.flights",
 }

@@ -45,13 +45,7 @@ def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partitio
     """
     if read_state(path) is not None:
         raise StorageError(f"{path}: there is a table already", hint="Run again: another run made it meanwhile.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{path.parent}: can't be written: {error.strerror}",
-            hint="Make the folder writable for this user, or name another root in conf/.",
-        ) from error
+    make_room(path)
     writer = settled(frame).writeTo(named(path)).using("delta")
     for key, value in properties.items():
         writer = writer.tableProperty(key, value)
@@ -61,6 +55,17 @@ def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partitio
         first, *others = (F.col(name) for name in partition_by)
         writer = writer.partitionedBy(first, *others)
     writer.createOrReplace()  # create() takes what a killed first commit left for a table, for ever
+
+
+def make_room(path: Path) -> None:
+    """Make the folder above a table. Raises StorageError where it can't be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent}: can't be written: {error.strerror}",
+            hint="Make the folder writable for this user, or name another root in conf/.",
+        ) from error
 
 
 def settled(frame: DataFrame) -> DataFrame:

@@ -9,6 +9,7 @@ from lakehouse.config import Project
 from lakehouse.errors import LakehouseError, NotBuiltError
 from lakehouse.pipeline.report import StepName
 from lakehouse.pipeline.workspace import Workspace
+from lakehouse.tables.batch import Waiting
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple
 def _source_step(workspace: Workspace, address: str) -> Step:
     receipts = workspace.receipts(address)
     waits = workspace.source(address).waiting(receipts.cursors)
-    if not waits:
-        return Step(address, "ingest", (), "unchanged", "nothing new" if receipts.batches else "nothing is there yet")
-    return Step(address, "ingest", (), "append" if receipts.table is not None else "new", waits)
+    if isinstance(waits, str):
+        waits = Waiting(waits)
+    takes = waits.takes or ("nothing new" if receipts.batches else "nothing is there yet")
+    action = "unchanged" if not waits.takes else "append" if receipts.table is not None else "new"
+    return Step(address, "ingest", (), action, "; ".join(filter(None, [takes, waits.leaves])))

@@ -131,9 +131,11 @@ def _replay(
         made = Resolution(address, "replayed", places, _who(), given=kept)
         name = address.removeprefix("bronze.")
         settings = project.config.sources[name]
-        done = land(
-            session, name, settings, project.path(address), receipts, parsed.batch, workspace.now(), replays=made
-        )
+        batch, path = parsed.batch, project.path(address)
+        try:
+            done = land(session, name, settings, path, receipts, batch, workspace.now(), replays=made)
+        finally:
+            batch.close()
     return Resolved(address, len(rows), len(places), still, done.landed, done.quarantined, done.batch)
 
 

@@ -16,6 +16,7 @@ from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.planning import Work, rebuild
+from lakehouse.tables.batch import Waiting
 from lakehouse.tables.quarantine import decided
 
 if TYPE_CHECKING:
@@ -44,12 +45,17 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
     name = address.removeprefix("bronze.")
     source = workspace.project.config.sources[name]
     receipts = workspace.receipts(address)
-    batch = workspace.source(address).plan(session, receipts.cursors)
+    reader = workspace.source(address)
+    batch = reader.plan(session, receipts.cursors)
     if batch is None:
-        return Result(
-            address, "ingest", "unchanged", note="nothing new" if receipts.batches else "nothing is there yet"
-        )
-    done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
+        waits = reader.waiting(receipts.cursors)
+        leaves = waits.leaves if isinstance(waits, Waiting) else ""
+        note = "nothing new" if receipts.batches else "nothing is there yet"
+        return Result(address, "ingest", "unchanged", note="; ".join(filter(None, [note, leaves])))
+    try:
+        done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
+    finally:
+        batch.close()
     return Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note)
 
 

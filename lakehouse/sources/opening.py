@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from lakehouse.config import FilesSource, OwnSource
 from lakehouse.errors import ConfigError, did_you_mean
-from lakehouse.sources.files import Files
+from lakehouse.sources.files import Files, clock
 from lakehouse.tables.batch import Source
 
 
-def open_source(name: str, settings: FilesSource | OwnSource, folder: Path) -> Source:
+def open_source(
+    name: str, settings: FilesSource | OwnSource, folder: Path, now: Callable[[], datetime] = clock
+) -> Source:
     """What reads the source. Reads nothing yet; ``folder`` is the project's.
 
     Raises ConfigError where a class of the project's own is not there or refuses its options.
     """
     if isinstance(settings, FilesSource):
-        return Files(name, settings, folder)
+        return Files(name, settings, folder, now)
     return _own(name, settings, folder)
 
 

@@ -58,6 +58,10 @@ class Batch:
     rejects: tuple[Reject, ...] = ()
     require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
+    note: str = ""
+    """What the receipt says to people besides the counts."""
+    close: Callable[[], None] = lambda: None
+    """Gives back what reading needed; called when the batch has landed or has not, and never fails."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -65,10 +69,18 @@ class Batch:
         return tuple(dict.fromkeys(column for part in self.parts for column in part.columns))
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a batch would take, and what it would leave, in words; nothing where there is none."""
+
+    takes: str = ""
+    leaves: str = ""
+
+
 class Source(Protocol):
     """The outside world as batches. ``cursors`` are those of all receipts so far, oldest first."""
 
-    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str | Waiting:
         """What a batch would take, in words, or nothing; asked without a JVM, so a server is named and not asked."""
 
     def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:

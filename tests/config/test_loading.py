@@ -146,6 +146,26 @@ def test_a_delimiter_belongs_to_csv(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("settle: 30", "settle: must be text; put it in quotes"),
+        ("settle: 30 s", "settle: must be a time, such as 30s, 5m or 1h"),
+        ("settle: 0s", "settle: must be a time, such as 30s, 5m or 1h"),
+        ('marker: "{name}"', "marker: must be the name of a file beside the others, such as _SUCCESS or {name}.done"),
+        ("marker: done/x", "marker: must be the name of a file beside the others, such as _SUCCESS or {name}.done"),
+        (
+            'marker: "{stem}.done"',
+            "marker: must be the name of a file beside the others, such as _SUCCESS or {name}.done",
+        ),
+        ("changed: reed", "changed: 'reed' is not known. Did you mean 'reread'?"),
+    ],
+)
+def test_how_files_that_grow_or_change_are_taken(tmp_path: Path, setting: str, said: str) -> None:
+    base = BASE.replace("    format: json\n", f"    format: json\n    {setting}\n")
+    assert problems(write(tmp_path, base))[1:] == [f"conf/base.yaml:9: sources.weather.{said}"]
+
+
 def test_variables_are_put_in_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "s3cr3t/canary"
     monkeypatch.setenv("RAW", secret)

@@ -28,8 +28,8 @@ FIRST: list[Row] = [
 SECOND: list[Row] = [(1, 2, "ada", 15, "paid"), (2, 2, "bob", 99, "late"), (5, 1, "dan", 7, "new")]
 
 STEPS = [
-    ("lakehouse.bronze.landing", "create"),
-    ("lakehouse.bronze.landing", "append"),
+    ("lakehouse.delta.counted", "_counts"),
+    ("lakehouse.bronze.landing", "append_counted"),
     ("lakehouse.silver.merging", "record"),
     ("lakehouse.silver.merging", "create"),
     ("lakehouse.silver.merging", "upsert"),
@@ -46,8 +46,8 @@ REBUILD = [
 
 
 NEXT_TO_NOTHING = {  # nothing was written when these die, or what was written is seen by another case too
-    ("lakehouse.bronze.landing", "create", "before"),
-    ("lakehouse.bronze.landing", "append", "before"),
+    ("lakehouse.delta.counted", "_counts", "before"),
+    ("lakehouse.bronze.landing", "append_counted", "before"),
     ("lakehouse.silver.merging", "record", "before"),
     ("lakehouse.gold.building", "create", "before"),
     ("lakehouse.gold.building", "replace_by_difference", "before"),

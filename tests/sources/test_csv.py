@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.config import FilesSource
-from lakehouse.sources.files import csv
+from lakehouse.sources.files import csv, inspection
 from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.planning import landed_files, plan_batch
 from tests.sources import rfc4180
@@ -86,7 +86,7 @@ def test_inspection_equals_the_oracle(tmp_path: Path, seed: int, delimiter: str)
     path = tmp_path / "f.csv"
     path.write_bytes(data)
     longest = rng.choice([25, 50, 16 * 2**20])
-    with patch.object(csv, "BLOCK", rng.choice([1, 7, 50, 2**20])), patch.object(csv, "LONGEST_RECORD", longest):
+    with patch.object(inspection, "BLOCK", rng.choice([1, 7, 50, 2**20])), patch.object(csv, "LONGEST_RECORD", longest):
         records, rejects = judged(path, delimiter)
         rows = inspect_csv(path, "f.csv", delimiter).rows
     truth = rfc4180.read(data, delimiter.encode(), longest)

@@ -11,7 +11,7 @@ import pytest
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError, SourceChangedError, SourceUnavailableError
-from lakehouse.sources.files import planning
+from lakehouse.sources.files import discovery, planning
 from lakehouse.sources.files.planning import landed_files, plan_batch, waiting_files
 from lakehouse.tables.batch import Batch
 
@@ -157,7 +157,7 @@ def test_what_landed_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.M
     path.write_text("a\n1\n")
     landed = landed_files([planned(tmp_path, source()).cursor])
     with monkeypatch.context() as patched:
-        patched.setattr(planning, "_sha256", lambda _: pytest.fail("an untouched file was read"))
+        patched.setattr(discovery, "sha256", lambda _: pytest.fail("an untouched file was read"))
         assert plan_batch("s", source(), tmp_path, landed) is None
     os.utime(path, ns=(1, 1))
     assert plan_batch("s", source(), tmp_path, landed) is None

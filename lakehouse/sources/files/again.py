@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.config import FilesSource
 from lakehouse.errors import LakehouseError
 from lakehouse.sources.files.inspection import Inspection, bronze_name
+from lakehouse.sources.files.listing import Listed
+from lakehouse.sources.files.packed import Scratch
 from lakehouse.sources.files.planning import look
 from lakehouse.tables.batch import Batch, Part
 from lakehouse.tables.quarantine import Again, Parsed
@@ -28,14 +30,17 @@ def parse_again(source: FilesSource, folder: Path, rejects: Sequence[Again], scr
     A record must be exactly one record now, or it stays a reject. Of a file that was rejected whole all records land,
     and what is none is a reject of the new batch.
     """
+    unpacked = Scratch(folder)
     reasons: list[str] = []
     sound: list[tuple[Again, str, Inspection]] = []
     for number, one in enumerate(rejects):
         path = scratch / f"{number}{_suffixes(one.reject.file)}"
         path.write_bytes(_content(source, one))
         shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+        status = path.stat()
+        listed = Listed(str(path), shown, status.st_size, status.st_mtime_ns)
         try:
-            inspection = look(source, folder, (path, shown, path.stat()))[1]
+            inspection = look(source, folder, unpacked, {}, listed)[1]
         except LakehouseError as error:
             reasons.append(error.message)
             continue
@@ -43,7 +48,10 @@ def parse_again(source: FilesSource, folder: Path, rejects: Sequence[Again], scr
         reasons.append(reason)
         if not reason:
             sound.append((one, shown, inspection))
-    return Parsed(tuple(reasons), _batch(source, folder, sound) if sound else None)
+    if not sound:
+        unpacked.close()
+        return Parsed(tuple(reasons), None)
+    return Parsed(tuple(reasons), replace(_batch(source, folder, sound), close=unpacked.close))
 
 
 def _content(source: FilesSource, one: Again) -> bytes:

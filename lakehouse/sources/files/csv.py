@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.sources.files.inspection import Inspection, spark_opens, unusable, whole_file
+from lakehouse.sources.files.inspection import (
+    LONGEST_RECORD,
+    Inspection,
+    blocks,
+    is_utf8,
+    spark_opens,
+    unusable,
+    whole_file,
+)
 from lakehouse.tables.batch import Reject
 
-BLOCK = 32 * 2**20
-LONGEST_RECORD = 16 * 2**20
-"""Bytes; a longer one is a reject, and a quote that is not closed within them is taken for a stray one."""
 QUOTE, NEWLINE, RETURN, BLANK = 34, 10, 13, 32
 
 _BLANK_LINES = re.compile(rb"(?:\r*\n)*+")
@@ -34,7 +38,7 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
     separator = ord(delimiter)
     records = 0
     if spark_opens(path) and first and separator < 128:
-        for block in _blocks(path):
+        for block in blocks(path):
             found = _count(block, separator, len(columns))
             if found is None:
                 break
@@ -66,23 +70,9 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
     return columns, start == 0
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    """The file in blocks that end where a line does; a single line longer than a block grows the block."""
-    rest = b""
-    with path.open("rb") as file:
-        while data := file.read(BLOCK):
-            rest += data
-            cut = rest.rfind(b"\n") + 1
-            if cut:
-                yield rest[:cut]
-                rest = rest[cut:]
-    if rest:
-        yield rest
-
-
 def _count(block: bytes, separator: int, width: int) -> int | None:
     """The records of a block, or None where Spark's reader might see something else than RFC 4180 does."""
-    if b"\0" in block or not (block.isascii() or _is_utf8(block)):
+    if b"\0" in block or not is_utf8(block):
         return None
     a: Bytes = np.frombuffer(block, np.uint8)
     lines = np.flatnonzero(a == NEWLINE)
@@ -198,11 +188,3 @@ def _fields(raw: bytes, delimiter: str) -> list[str | None]:
         quoted, plain = match.groups()
         values.append(quoted.replace('""', '"') if quoted is not None else plain or None)
     return values
-
-
-def _is_utf8(block: bytes) -> bool:
-    try:
-        block.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -7,7 +7,9 @@ proves harmless; the others are split here, which gives each reject its exact by
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,8 +19,11 @@ from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
 LARGEST_REJECT = 64 * 2**20
 """Bytes of a file that is quarantined whole; a larger one is refused by name."""
-
-
+BLOCK = 32 * 2**20
+LONGEST_RECORD = 16 * 2**20
+"""Bytes; a longer one is a reject, and a quote that is not closed within them is taken for a stray one."""
+MARK = b"\xef\xbb\xbf"
+"""What some programs put before UTF-8."""
 PACKED = frozenset((".bz2", ".deflate", ".gz", ".lz4", ".snappy", ".zst"))
 """What Hadoop's readers decompress by name alone."""
 PATTERN = frozenset("*?[]{}\\")
@@ -37,8 +42,35 @@ class Inspection:
     """The records, split here, for a file that Spark would misread: ``columns`` as text, and ``_row``."""
     types: tuple[str, ...] = ()
     """The columns' types, where the format has any: Spark reads files of different types apart."""
+    copy: Path | None = None
+    """Where its bytes stand unpacked, in a file whose name is a number; None for one that is not packed."""
 
 
+def blocks(path: Path) -> Iterator[bytes]:
+    """The file in blocks that end where a line does; a single line longer than a block grows the block."""
+    rest = b""
+    with path.open("rb") as file:
+        while data := file.read(BLOCK):
+            rest += data
+            cut = rest.rfind(b"\n") + 1
+            if cut:
+                yield rest[:cut]
+                rest = rest[cut:]
+    if rest:
+        yield rest
+
+
+def is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=10_000)
 def bronze_name(column: str) -> str:
     """The name that bronze gives a column: Delta refuses some characters, which become one underscore.
 

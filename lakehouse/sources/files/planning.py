@@ -1,49 +1,42 @@
-"""Find what a files source has since the last receipts, and look at it once."""
+"""Plan a batch of files: those that are new or changed, each looked at once before Spark sees it."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import os
-import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import ContractError, SourceChangedError, SourceUnavailableError
+from lakehouse.errors import SourceUnavailableError
+from lakehouse.sources.files.binary import inspect_binary
 from lakehouse.sources.files.csv import inspect_csv
-from lakehouse.sources.files.inspection import Inspection, bronze_name
+from lakehouse.sources.files.discovery import Found, discover, named, unreadable
+from lakehouse.sources.files.inspection import Inspection, bronze_name, whole_file
 from lakehouse.sources.files.jsonl import inspect_jsonl
+from lakehouse.sources.files.landed import Landed, ignored_changes, landed_files, sha256
+from lakehouse.sources.files.listing import Listed
+from lakehouse.sources.files.packed import Scratch, UnpackError, packing, unpack
 from lakehouse.sources.files.parquet import inspect_parquet
-from lakehouse.tables.batch import Batch, Part
+from lakehouse.sources.files.text import inspect_text
+from lakehouse.tables.batch import Batch, Part, Waiting
 from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+UNPACKED = ("csv", "json", "text")
+"""Formats whose files may be packed."""
+SMALL = 2**18
+"""Bytes; what a smaller file takes is Python's own work, of which threads do one thing at a time."""
 
-@dataclass(frozen=True)
-class Landed:
-    """A file that a batch took: what a later run compares with the folder."""
 
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    records: int
-    rejects: int
-
-    def as_json(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Landed:
-        return cls(**{name: value[name] for name in cls.__dataclass_fields__})
+def clock() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -54,13 +47,20 @@ class Files:
     source: FilesSource
     folder: Path
     """The project's."""
+    now: Callable[[], datetime] = clock
 
-    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
-        count = len(waiting_files(self.name, self.source, self.folder, landed_files(cursors)))
-        return _files(count, "new file") if count else ""
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> Waiting:
+        found = discover(self.name, self.source, self.folder, landed_files(cursors), ignored_changes(cursors), self.now)
+        counted = (
+            (len(found.new), "new file"),
+            (len(found.changed), "changed file"),
+            (len(found.ignored), "change to pass over", "changes to pass over"),
+        )
+        return Waiting(", ".join(_count(*words) for words in counted if words[0]), _left(found))
 
     def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
-        return plan_batch(self.name, self.source, self.folder, landed_files(cursors))
+        landed, ignored = landed_files(cursors), ignored_changes(cursors)
+        return plan_batch(self.name, self.source, self.folder, landed, ignored, self.now)
 
     def again(self, rejects: Sequence[Again], scratch: Path) -> Parsed:
         from lakehouse.sources.files.again import parse_again
@@ -68,135 +68,133 @@ class Files:
         return parse_again(self.source, self.folder, rejects, scratch)
 
 
-def landed_files(cursors: Iterable[dict[str, Any]]) -> list[Landed]:
-    """Every file that has landed, as its receipt has it."""
-    return [Landed.from_json(file) for cursor in cursors for file in cursor["files"]]
-
-
-def plan_batch(name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]) -> Batch | None:
-    """The files that have not landed yet as one batch, or None when there are none. Reads bytes, writes nothing.
+def plan_batch(
+    name: str,
+    source: FilesSource,
+    folder: Path,
+    landed: Iterable[Landed],
+    ignored: Iterable[Landed] = (),
+    now: Callable[[], datetime] = clock,
+) -> Batch | None:
+    """The files that have not landed yet as one batch, or None when there are none. Reads bytes, and writes nothing
+    but unpacked copies, which ``close`` removes.
 
     ``folder`` is the project's. Raises SourceUnavailableError when the source's folder is not there or a file can't
     be read, and SourceChangedError when a file changed after it landed: it names each, with what to do.
     """
-    new = _new_files(name, source, folder, landed)
-    if not new:
+    found = discover(name, source, folder, landed, ignored, now)
+    if found.empty:
         return None
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        looked = list(pool.map(partial(look, source, folder), new))
+    scratch = Scratch(folder)
+    replaced = {file.path: was for file, was in found.changed}
+    taken = sorted([*found.new, *(file for file, _ in found.changed)], key=lambda file: file.path)
+    try:
+        one = partial(look, source, folder, scratch, replaced)
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+            large = {file.path: pool.submit(one, file) for file in taken if file.size > SMALL}
+            looked = [large[file.path].result() if file.path in large else one(file) for file in taken]
+    except BaseException:
+        scratch.close()
+        raise
     files = tuple(file for file, _ in looked)
+    cursor: dict[str, Any] = {"files": [file.as_json() for file in files]}
+    if found.ignored:
+        cursor["ignored"] = [_passed_over(file).as_json() for file, _ in found.ignored]
     return Batch(
-        cursor={"files": [file.as_json() for file in files]},
-        took=_files(len(files), "file"),
+        cursor=cursor,
+        took=_count(len(files), "file"),
         parts=tuple(Part(file.path, tuple(map(bronze_name, inspection.columns))) for file, inspection in looked),
         records=sum(inspection.records for _, inspection in looked),
         rejects=tuple(reject for _, inspection in looked for reject in inspection.rejects),
         read=partial(_read, source, folder, [(file.path, inspection) for file, inspection in looked]),
         require_unchanged=partial(_require_unchanged, folder, files),
+        note=_note(found),
+        close=scratch.close,
     )
 
 
 def waiting_files(name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]) -> list[str]:
-    """The files that the next batch would take, without reading those that are new. Raises as plan_batch does."""
-    return [shown for _, shown, _ in _new_files(name, source, folder, landed)]
+    """The new files that the next batch would take, without reading them. Raises as plan_batch does."""
+    return [file.shown for file in discover(name, source, folder, landed, (), clock).new]
 
 
-def _new_files(
-    name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]
-) -> list[tuple[Path, str, os.stat_result]]:
-    _require_folder(name, source, folder)
-    pattern = source.path if Path(source.path).is_absolute() else f"{glob.escape(str(folder))}/{source.path}"
-    seen = {file.path: file for file in landed}
-    new, changed = [], []
-    for found in sorted({os.path.normpath(path) for path in glob.glob(pattern, recursive=True)}):  # noqa: PTH207
-        path = Path(found)
-        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else found
-        try:
-            status, before = path.stat(), seen.get(shown)
-            if not stat.S_ISREG(status.st_mode):
-                continue  # a folder, or a pipe that would never end
-            if before is None:
-                new.append((path, _in_utf8(shown), status))
-            elif (status.st_size, status.st_mtime_ns) != (before.size, before.mtime_ns) and (
-                status.st_size != before.size or _sha256(path) != before.sha256
-            ):
-                changed.append(f"{shown} (landed with {before.size:,} bytes, now {status.st_size:,})")
-        except FileNotFoundError:
-            continue  # a link to nothing, or taken away just now
-        except OSError as error:
-            raise _unreadable(shown, error) from error
-    if changed:
-        raise SourceChangedError(
-            f"sources.{name}: {len(changed)} file(s) changed after they landed: {', '.join(changed)}",
-            hint="A file lands once. Put the old bytes back, and send what is new as a file with a new name.",
-        )
-    return new
-
-
-def _require_folder(name: str, source: FilesSource, folder: Path) -> None:
-    above = Path(source.path).parts[:-1]
-    fixed = folder.joinpath(*takewhile(lambda part: not glob.has_magic(part), above))
-    if not fixed.is_dir():
-        raise SourceUnavailableError(
-            f"sources.{name}: the folder {fixed} is not there",
-            hint=f"Create or mount it, or correct sources.{name}.path in conf/.",
-        )
-
-
-def _in_utf8(shown: str) -> str:
-    try:
-        shown.encode()
-    except UnicodeEncodeError as error:
-        raise ContractError(
-            f"{shown!a}: the file's name is not UTF-8", hint="Rename it: no table can hold such a name."
-        ) from error
-    return shown
-
-
-def look(source: FilesSource, folder: Path, found: tuple[Path, str, os.stat_result]) -> tuple[Landed, Inspection]:
+def look(
+    source: FilesSource, folder: Path, scratch: Scratch, replaced: dict[str, Landed], listed: Listed
+) -> tuple[Landed, Inspection]:
     """Inspect one file by its format. Raises SourceUnavailableError where it can't be read or changes meanwhile."""
-    path, shown, before = found
+    path, shown = Path(listed.path), listed.shown
     try:
-        sha256 = _sha256(path)
-        if source.format == "csv":
-            inspection = inspect_csv(path, shown, source.delimiter)
-        elif source.format == "json":
-            inspection = inspect_jsonl(path, shown)
+        digest = sha256(path)
+        kind = packing(path) if source.format in UNPACKED else ""
+        if kind:
+            inspection = _inspect_packed(source, path, shown, kind, scratch.new_file())
         else:
-            inspection = inspect_parquet(path, shown)
+            inspection = _inspect(source, path, shown)
     except OSError as error:
-        raise _unreadable(shown, error) from error
+        raise unreadable(shown, error) from error
+    before = replaced.get(listed.path)
     counts = (inspection.records, len(inspection.rejects))
-    file = Landed(shown, before.st_size, before.st_mtime_ns, sha256, *counts)
+    file = Landed(shown, listed.size, listed.mtime_ns, digest, *counts, before.sha256 if before else "")
     _require_unchanged(folder, (file,))
     return file, inspection
+
+
+def _inspect(source: FilesSource, path: Path, shown: str) -> Inspection:
+    if source.format == "csv":
+        return inspect_csv(path, shown, source.delimiter)
+    if source.format == "json":
+        return inspect_jsonl(path, shown)
+    if source.format == "parquet":
+        return inspect_parquet(path, shown)
+    return inspect_text(path, shown) if source.format == "text" else inspect_binary(path, shown)
+
+
+def _inspect_packed(source: FilesSource, path: Path, shown: str, kind: str, copy: Path) -> Inspection:
+    """Look at an unpacked copy. A file that is quarantined whole is kept as it is packed."""
+    try:
+        unpack(path, kind, copy)
+    except UnpackError as error:
+        copy.unlink(missing_ok=True)
+        return whole_file(path, shown, str(error))
+    inspection = _inspect(source, copy, shown)
+    if not inspection.columns and [reject.line for reject in inspection.rejects] == [0]:
+        return whole_file(path, shown, inspection.rejects[0].reason)
+    return replace(inspection, copy=copy)
+
+
+def _passed_over(listed: Listed) -> Landed:
+    try:
+        return Landed(listed.shown, listed.size, listed.mtime_ns, sha256(Path(listed.path)))
+    except OSError as error:
+        raise unreadable(listed.shown, error) from error
 
 
 def _require_unchanged(folder: Path, files: Iterable[Landed]) -> None:
     for file in files:
         try:
-            status = (folder / file.path).stat()
+            status = os.stat(f"{folder}/{file.path}" if file.path[0] != "/" else file.path)  # noqa: PTH116
         except OSError as error:
-            raise _unreadable(file.path, error) from error
+            raise unreadable(file.path, error) from error
         if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
             raise SourceUnavailableError(
                 f"{file.path}: it changed while it was read", hint="Run again when whatever writes it is done."
             )
 
 
-def _unreadable(shown: str, error: OSError) -> SourceUnavailableError:
-    return SourceUnavailableError(
-        f"{shown}: can't be read: {error.strerror or error}", hint="Mend its permissions or its disk, then run again."
+def _note(found: Found) -> str:
+    said = (
+        ("read again: ", [file.shown for file, _ in found.changed]),
+        ("changed and passed over: ", [file.shown for file, _ in found.ignored]),
     )
+    return "; ".join(filter(None, [*(what + named(files) for what, files in said if files), _left(found)]))
 
 
-def _files(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count > 1 else ''}"
+def _left(found: Found) -> str:
+    return named([f"{file.shown} ({why})" for file, why in found.left])
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _count(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _read(source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], session: SparkSession) -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import reduce
 from pathlib import Path
@@ -18,23 +19,34 @@ from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
 
 NEVER = "\0"
 """What stands in no file that Spark is given."""
+OPEN_COST = "65536"
+"""Bytes that could be read in the time that opening a file takes: Spark's own 4 MiB give 32 small files a task each."""
+BUT_LAST = "substring(value, 1, char_length(value) - 1)"
+ROW_CHECKS = {
+    f"parquet.{what}.row.check.{end}": rows
+    for what in ("page.size", "block.size")
+    for end, rows in (("min", "1"), ("max", "4"))
+}
+"""Parquet's writer looks after 100 rows whether they fill its memory; rows may be whole files."""
 Files = list[tuple[str, Inspection]]
 
 
 def read_files(session: SparkSession, source: FilesSource, folder: Path, files: Files) -> DataFrame:
     """The records of the files: their columns as bronze names them, ``_file`` and ``_row``."""
+    session.conf.set("spark.sql.files.openCostInBytes", OPEN_COST)
     frames: list[DataFrame] = []
     split: list[pa.Table] = []
-    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    alike: dict[tuple[tuple[str, ...], tuple[str, ...], bool], list[tuple[str, Path | None]]] = {}
     for path, inspection in files:
         if not inspection.columns and not inspection.records:
             continue  # quarantined whole
         if inspection.rows is not None:
             split.append(_split_rows(path, inspection.columns, inspection.rows))
         else:
-            alike.setdefault((inspection.columns, inspection.types), []).append(path)
-    for (columns, _), paths in alike.items():
-        frames.append(_spark_rows(session, source, folder, columns, paths))
+            kind = (inspection.columns, inspection.types, inspection.copy is not None)
+            alike.setdefault(kind, []).append((path, inspection.copy))
+    for (columns, *_), found in alike.items():
+        frames.append(_spark_rows(session, source, folder, columns, found))
     if split:
         # Of a column in several chunks Spark takes the first and drops the others.
         frames.append(session.createDataFrame(pa.concat_tables(split, promote_options="default").combine_chunks()))
@@ -44,12 +56,22 @@ def read_files(session: SparkSession, source: FilesSource, folder: Path, files: 
 
 
 def _spark_rows(
-    session: SparkSession, source: FilesSource, folder: Path, columns: tuple[str, ...], paths: list[str]
+    session: SparkSession,
+    source: FilesSource,
+    folder: Path,
+    columns: tuple[str, ...],
+    files: list[tuple[str, Path | None]],
 ) -> DataFrame:
-    found = [_escaped(str(folder / path)) for path in paths]
+    found = [_escaped(str(copy or folder / path)) for path, copy in files]
     reader = session.read
     if source.format == "parquet":
         frame = reader.parquet(*found)
+    elif source.format == "text":
+        frame = reader.option("lineSep", "\n").text(found)
+    elif source.format == "binary":
+        for setting, rows in ROW_CHECKS.items():
+            session.conf.set(setting, rows)
+        frame = reader.format("binaryFile").load(found)
     else:
         # A column may have the name that Spark gives to what it can't parse: it would be null.
         reader = reader.schema(_texts(columns)).options(mode="FAILFAST", columnNameOfCorruptRecord=NEVER)
@@ -62,8 +84,16 @@ def _spark_rows(
             # No encoding is named: given one, Spark writes each number anew instead of copying its digits.
             frame = reader.options(lineSep="\n", maxStringLen=2**31 - 1).json(found)
     metadata = frame.metadataColumn("_metadata")  # also where the source has a column of this name
-    row = metadata.getField("row_index") if source.format == "parquet" else _place(metadata)
-    return frame.select(*_renamed(columns), _file(metadata, folder, paths).alias("_file"), row.alias("_row"))
+    values, row = _renamed(columns), _place(metadata)
+    if source.format == "parquet":
+        row = metadata.getField("row_index")
+    elif source.format == "text":
+        value = F.col("value")
+        values = [F.when(value.endswith("\r"), F.expr(BUT_LAST)).otherwise(value).alias("value")]
+    elif source.format == "binary":
+        values, row = [F.col("content"), F.col("length"), F.col("modificationTime").alias("modified_at")], F.lit(0)
+    place = _file_of_copy(metadata, files) if files[0][1] else _file(metadata, folder, [path for path, _ in files])
+    return frame.select(*values, place.alias("_file"), row.cast("long").alias("_row"))
 
 
 def _split_rows(path: str, columns: tuple[str, ...], rows: pa.Table) -> pa.Table:
@@ -89,6 +119,16 @@ def _file(metadata: Column, folder: Path, paths: list[str]) -> Column:
     path = F.substr(F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B"))), F.lit(len(scheme) + 1))
     prefix = f"{folder}/"
     return F.when(path.startswith(prefix), F.substr(path, F.lit(len(prefix) + 1))).otherwise(path)
+
+
+def _file_of_copy(metadata: Column, files: list[tuple[str, Path | None]]) -> Column:
+    """The path of the packed file. Its copy's name is a number; as one text the paths are one constant of the plan."""
+    paths = [""] * (1 + max(int(copy.name) for _, copy in files if copy))
+    for path, copy in files:
+        if copy:
+            paths[int(copy.name)] = path
+    number = F.substring_index(metadata.getField("file_path"), "/", -1).cast("int")
+    return F.element_at(F.from_json(F.lit(json.dumps(paths)), "array<string>"), number + 1)
 
 
 def _plain(path: str) -> bool:
