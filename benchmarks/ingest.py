@@ -68,8 +68,9 @@ def main(words: Sequence[str]) -> None:
         kind: FilesSource.model_validate({"type": "files", "format": kind, "path": f"{_below(kind)}/*.{kind}"})
         for kind in FORMATS
     }
+    known = project.config.sources  # the example's tables read them
     lake = project.model_copy(
-        update={"config": project.config.model_copy(update={"root": "data/ingested", "sources": sources})}
+        update={"config": project.config.model_copy(update={"root": "data/ingested", "sources": known | sources})}
     )
 
     def measured(kind: str) -> dict[str, Any]:

@@ -65,8 +65,10 @@ def _take_away(path: Path, files: list[Path], *, whole: bool) -> None:
     for file in files:
         file.unlink(missing_ok=True)
         file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
-    for folder in (*{file.parent for file in files if file.parent != path}, path / "_delta_log", path) if whole else ():
-        with suppress(OSError):
+    log = path / "_delta_log"
+    folders = (*{file.parent for file in files if file.parent != path}, log / "_staged_commits", log, path)
+    for folder in folders if whole else ():
+        with suppress(OSError):  # what else is there stays
             folder.rmdir()
 
 
