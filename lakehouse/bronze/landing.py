@@ -73,7 +73,7 @@ def land(
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
     agreed = check_columns(name, source, receipts, parts)
-    frame = fitted(frame, source, agreed)
+    frame = fitted(name, source, receipts, frame, agreed)
     check_types(name, receipts, frame)
     landed = frame.count()
     batch.require_unchanged()

@@ -17,7 +17,6 @@ from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Line, Page, described
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.cli.sources import matching, missing_folder
-from lakehouse.config import FilesSource
 from lakehouse.errors import LakehouseError, StorageError
 
 if TYPE_CHECKING:
@@ -135,6 +134,8 @@ def _fingerprint(project: Project) -> str:
 
 
 def _source_warnings(project: Project) -> Iterator[str]:
+    from lakehouse.config import FilesSource
+
     for name, source in project.config.sources.items():
         if not isinstance(source, FilesSource):
             continue

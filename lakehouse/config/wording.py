@@ -24,6 +24,8 @@ _WORDS = {
 }
 _PATTERNS = {
     r"^[a-z][a-z0-9_]*$": "must be a name: small letters, digits and _, beginning with a letter",
+    r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
+    r"|decimal\(\d{1,2},\d{1,2}\))$": "must be a type, such as string, bigint, double, timestamp or decimal(18,2)",
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
     r"^[^\"\r\n]$": "must be one character, and neither a quote nor a line's end",
     r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$": "must be a Python module, such as jobs.flights",
