@@ -6,10 +6,11 @@ Each part of a batch is compared with bronze and the parts before it, so that th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakehouse.bronze.casting import exactly, widens
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta.commit import quoted
@@ -36,7 +37,7 @@ class Agreed:
 def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> Agreed:
     """Compare the columns with the source's contract. Raises ContractError that names the part and the columns."""
     columns = receipts.table.columns if receipts.table is not None else ()
-    known = {column.casefold(): column for column in columns if column not in ENGINE_COLUMNS}
+    known = {column.casefold(): column for column in (*columns, *source.columns) if column not in ENGINE_COLUMNS}
     noted: dict[str, dict[str, None]] = {"new columns": {}, "rescued columns": {}, "lost columns": {}}
     for part in parts:
         found = part.columns
@@ -63,14 +64,70 @@ def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence
     return Agreed(changes, tuple(noted["rescued columns"]))
 
 
-def fitted(frame: DataFrame, source: Source, agreed: Agreed) -> DataFrame:
-    """The frame without the columns that bronze does not take: what they hold is in ``_rescued``, as text.
+def fitted(name: str, source: Source, receipts: Receipts, frame: DataFrame, agreed: Agreed) -> DataFrame:
+    """The frame with the columns and types that bronze takes; what does not fit is in ``_rescued``, as text.
 
-    A source that rescues has the column from its first batch on, so that a silver function can name it.
+    A source that rescues has the column from its first batch on, so that a silver function can name it. Raises
+    ContractError for values that a declared type can't hold, where they are not to be rescued.
     """
-    if source.new_columns != "rescue":
-        return frame
-    return frame.withColumn(RESCUED, _rescued(frame, agreed.rescued)).drop(*agreed.rescued)
+    from pyspark.sql import functions as F
+
+    kinds = types_of(frame)
+    values: dict[str, Column] = {}
+    misfits: dict[str, Column] = {}
+    for column, (into, declared) in _wanted(source, receipts).items():
+        kind = kinds.get(column)
+        old = F.col(quoted(column))
+        if kind is None and declared:
+            values[column] = F.lit(None).cast(into)
+        elif kind is None or kind == into:
+            continue
+        elif source.changed_types == "widen" and widens(kind, into):
+            values[column] = old.cast(into)
+        elif declared or source.changed_types == "rescue":
+            values[column] = exactly(old, kind, into)
+            misfits[column] = F.when(old.isNotNull() & values[column].isNull(), as_text(old, kind))
+    rescues = "rescue" in (source.new_columns, source.changed_types)
+    if misfits and source.changed_types != "rescue":
+        _require_fits(name, source, frame, misfits)
+        misfits = {}
+    lost = {column: as_text(F.col(quoted(column)), kinds[column]) for column in agreed.rescued if column in kinds}
+    if rescues:
+        values[RESCUED] = _rescued(misfits | lost)
+    return frame.withColumns(values).drop(*agreed.rescued) if values else frame
+
+
+def _wanted(source: Source, receipts: Receipts) -> dict[str, tuple[str, bool]]:
+    """The type that each column is to have, in Spark's words, and whether conf/ declares it."""
+    from pyspark.sql.types import StructType
+
+    wanted: dict[str, tuple[str, bool]] = {}
+    if receipts.table is not None and source.changed_types != "reject":
+        known = StructType.fromJson(json.loads(receipts.table.table.schema().to_json()))
+        fields = {field.name: field.dataType.simpleString() for field in known}
+        wanted = {column: (kind, False) for column, kind in fields.items() if column not in ENGINE_COLUMNS}
+    return wanted | {column: (kind, True) for column, kind in source.columns.items()}
+
+
+def _require_fits(name: str, source: Source, frame: DataFrame, misfits: dict[str, Column]) -> None:
+    from pyspark.sql import functions as F
+
+    columns = list(misfits)
+    found = frame.select(
+        *(F.count(misfits[column]).alias(f"count{i}") for i, column in enumerate(columns)),
+        *(F.first(misfits[column], ignorenulls=True).alias(f"value{i}") for i, column in enumerate(columns)),
+    ).collect()[0]
+    said = [
+        f"{found[f'count{i}']:,} values of {column!r} are no {source.columns[column]}, such as "
+        f"{found[f'value{i}'][:80]!r}"
+        for i, column in enumerate(columns)
+        if found[f"count{i}"]
+    ]
+    if said:
+        raise ContractError(
+            f"sources.{name}: {'; '.join(said)}; nothing landed",
+            hint=f"Mend them or their type in sources.{name}.columns, or keep them as text: changed_types: rescue",
+        )
 
 
 def check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
@@ -99,16 +156,14 @@ def types_of(frame: DataFrame) -> dict[str, str]:
     return {field.name: field.dataType.simpleString() for field in frame.schema if field.name not in ENGINE_COLUMNS}
 
 
-def _rescued(frame: DataFrame, columns: Iterable[str]) -> Column:
+def _rescued(texts: dict[str, Column]) -> Column:
     """JSON: column -> its value as text; null where there is nothing to rescue."""
     from pyspark.sql import functions as F
 
-    kinds = {field.name: field.dataType.typeName() for field in frame.schema}
-    there = [column for column in columns if column in kinds]  # no record may have come of a part that names it
-    values = [part for name in there for part in (F.lit(name), as_text(F.col(quoted(name)), kinds[name]))]
-    if not values:
+    if not texts:
         return F.lit(None).cast("string")
-    held = F.map_filter(F.create_map(*values), lambda _, value: value.isNotNull())
+    entries = [part for column, text in texts.items() for part in (F.lit(column), text)]
+    held = F.map_filter(F.create_map(*entries), lambda _, value: value.isNotNull())
     return F.when(F.size(held) > 0, F.to_json(held))
 
 
@@ -116,6 +171,6 @@ def as_text(value: Column, kind: str) -> Column:
     """A value of any type as text: nested ones as JSON, bytes in base64."""
     from pyspark.sql import functions as F
 
-    if kind in ("struct", "array", "map", "variant"):
+    if kind.startswith(("struct<", "array<", "map<")):
         return F.to_json(value)
     return F.base64(value) if kind == "binary" else value.cast("string")

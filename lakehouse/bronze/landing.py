@@ -74,7 +74,7 @@ def land(
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
     agreed = check_columns(name, source, receipts, parts)
-    frame = fitted(frame, source, agreed)
+    frame = fitted(name, source, receipts, frame, agreed)
     check_types(name, receipts, frame)
     note = "; ".join(filter(None, [batch.note, agreed.note]))
     landed = frame.count() if batch.records is None else batch.records

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.cli.output import Grid, Line, Page, printable
 from lakehouse.cli.runs import command, next_lines
-from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED
 
 if TYPE_CHECKING:
     from lakehouse.config import FilesSource, Project
@@ -46,6 +45,8 @@ def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
 
 def schema_page(lake: Lake, name: str, env: str | None) -> Page:
     """The columns that bronze has now, and what changed with which batch, as the receipts say."""
+    from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED
+
     address = f"bronze.{name}"
     receipts = lake.receipts(address)
     if not receipts:

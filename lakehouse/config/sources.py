@@ -12,6 +12,13 @@ class Model(BaseModel):
 
 
 Filled = Annotated[str, StringConstraints(min_length=1)]
+ColumnType = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
+        r"|decimal\(\d{1,2},\d{1,2}\))$"
+    ),
+]
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 SPAN = r"^[1-9][0-9]{0,6}[smh]$"
 MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
@@ -37,6 +44,10 @@ class FilesSource(Model):
     """A column that bronze lacks is added (evolve), goes to _rescued (rescue), or the file is refused (reject)."""
     lost_columns: Literal["null", "reject"] = "null"
     """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
+    changed_types: Literal["widen", "rescue", "reject"] = "reject"
+    """A value of another type than bronze's: taken where the type is narrower, put into _rescued, or refused."""
+    columns: dict[Filled, ColumnType] = Field(default_factory=dict)
+    """Declared names and types, which bronze has whatever kind the source is: {id: bigint}"""
 
     @model_validator(mode="after")
     def _delimiter_is_of_csv(self) -> FilesSource:
@@ -59,6 +70,8 @@ class OwnSource(Model):
     """What the class is given; texts are taken for secrets, which are never printed."""
     new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
     lost_columns: Literal["null", "reject"] = "null"
+    changed_types: Literal["widen", "rescue", "reject"] = "reject"
+    columns: dict[Filled, ColumnType] = Field(default_factory=dict)
 
 
 KINDS = ("files", "own")

@@ -24,6 +24,8 @@ _WORDS = {
 }
 _PATTERNS = {
     r"^[a-z][a-z0-9_]*$": "must be a name: small letters, digits and _, beginning with a letter",
+    r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
+    r"|decimal\(\d{1,2},\d{1,2}\))$": "must be a type, such as string, bigint, double, timestamp or decimal(18,2)",
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
     SPAN: "must be a time, such as 30s, 5m or 1h",
     MARKER: "must be the name of a file beside the others, such as _SUCCESS or {name}.done",

@@ -1,0 +1,66 @@
+"""Casts that lose nothing: a value that another type can't hold exactly is told apart, never bent."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+WIDER = {
+    "tinyint": ("smallint", "int", "bigint", "double"),
+    "smallint": ("int", "bigint", "double"),
+    "int": ("bigint", "double"),
+    "float": ("double",),
+    "date": ("timestamp_ntz",),
+}
+"""What each type fits into, whatever the value."""
+_TEXTS = {
+    "boolean": r"(?i)^(true|false)$",
+    "date": r"^\d{4}-\d{2}-\d{2}$",
+    # A time of day alone would become a time of today, and more digits than Spark keeps would be cut.
+    "timestamp": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$",
+    "timestamp_ntz": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$",
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), r"^[+-]?\d+$"),
+    **dict.fromkeys(("float", "double"), r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|-?Infinity)$"),
+}
+
+
+def widens(kind: str, into: str) -> bool:
+    """Whether every value of one type is one of the other.
+
+    >>> widens("int", "bigint"), widens("bigint", "int"), widens("decimal(9,2)", "decimal(18,2)")
+    (True, False, True)
+    """
+    if into in WIDER.get(kind, ()):
+        return True
+    one, other = (re.fullmatch(r"decimal\((\d+),(\d+)\)", name) for name in (kind, into))
+    if one is None or other is None:
+        return False
+    (precision, scale), (room, places) = (tuple(map(int, found.groups())) for found in (one, other))
+    return places >= scale and room - places >= precision - scale
+
+
+def exactly(value: Column, kind: str, into: str) -> Column:
+    """The value as the other type, or null where that can't hold it exactly. A text may be any usual way to write it;
+    a double is the nearest one."""
+    from pyspark.sql import functions as F
+
+    cast = value.try_cast(into)
+    if kind == "string":
+        return F.when(value.rlike(_pattern(into)), cast)
+    if into == "string":
+        return value.cast("string") if kind != "binary" else F.base64(value)
+    return F.when(cast.try_cast(kind).eqNullSafe(value), cast)
+
+
+def _pattern(into: str) -> str:
+    scale = re.fullmatch(r"decimal\(\d+,(\d+)\)", into)
+    if scale is not None:
+        return (
+            rf"^[+-]?(\d+(\.\d{{0,{scale[1]}}}0*)?|\.\d{{1,{scale[1]}}}0*)$"
+            if scale[1] != "0"
+            else r"^[+-]?\d+(\.0*)?$"
+        )
+    return _TEXTS.get(into, "")
