@@ -278,7 +278,7 @@ def test_receipts_say_what_was_taken(spark: Any, project: Project) -> None:
             ]
         },
         "took": "1 file",
-        **{"columns": ["x"], "read": 1, "landed": 1, "quarantined": 0, "note": ""},
+        **{"columns": ["x"], "read": 1, "landed": 1, "quarantined": 0, "note": "", "types": {"x": "string"}},
     }
 
 
