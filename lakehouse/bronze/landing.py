@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import append, create, read_table, set_properties
+from lakehouse.delta import append, create, held, read_table, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
@@ -31,6 +32,8 @@ ENGINE_TYPES = {
 }
 NTZ = "timestampNtz"
 """What Delta calls times without a zone, which a table must be told to take."""
+REASON = "_reason"
+"""Where a batch's frame has this column, it says which of its rows are rejects."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
 """What a reader of records does not see."""
 
@@ -56,22 +59,38 @@ def land(
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
+    frame = batch.read(session)
+    with held(frame) if batch.once else nullcontext(frame) as rows:
+        return _land(session, name, source, path, receipts, batch, rows, now)
+
+
+def _land(
+    session: SparkSession,
+    name: str,
+    source: Source,
+    path: Path,
+    receipts: Receipts,
+    batch: Batch,
+    frame: DataFrame,
+    now: datetime,
+) -> Landing:
     from pyspark.sql import functions as F
 
     number = receipts.table.version + 1 if receipts.table is not None else 0
-    frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
     note = _check_contract(name, source, receipts, parts)
     _check_types(name, receipts, frame)
-    landed = frame.count()
+    landed, rejected = _count(frame)
     batch.require_unchanged()
     if batch.records is not None and landed != batch.records:
         raise ConservationError(
             f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {landed:,}; nothing landed",
             hint="This is a defect of the engine: please report it with what causes it.",
         )
-    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
-    rows = frame.withColumn("_kind", F.lit("record"))
+    rejected += len(batch.rejects)
+    counts = Landing(number, landed + rejected, landed, rejected, note)
+    judged = F.when(F.col("_reason").isNull(), "record").otherwise("reject") if REASON in frame.columns else None
+    rows = frame.withColumn("_kind", F.lit("record") if judged is None else judged)
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
     rows = rows.unionByName(_receipt(session, batch, columns, counts), allowMissingColumns=True)
     if batch.rejects:
@@ -88,6 +107,16 @@ def land(
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
         append(rows, path)
     return counts
+
+
+def _count(frame: DataFrame) -> tuple[int, int]:
+    """Records and rejects among the rows of a frame."""
+    if REASON not in frame.columns:
+        return frame.count(), 0
+    from pyspark.sql import functions as F
+
+    (row,) = frame.agg(F.count(F.lit(1)).alias("all"), F.count(REASON).alias("rejects")).collect()
+    return row["all"] - row["rejects"], row["rejects"]
 
 
 def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:

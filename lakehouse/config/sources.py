@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 
 class Model(BaseModel):
@@ -37,6 +48,55 @@ class FilesSource(Model):
         return self
 
 
+class KafkaSource(Model):
+    """One topic; each record that is committed lands once."""
+
+    type: Literal["kafka"]
+    servers: Annotated[str, StringConstraints(pattern=r"^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$")]
+    """Brokers to ask first: host:port,host:port"""
+    topic: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+    value: Literal["json", "text", "binary"]
+    """json: text that is JSON, kept as it came; text: UTF-8; binary: anything."""
+    start: Filled = "earliest"
+    """Where the first batch begins: earliest, latest, or a time with its zone: 2026-11-20T00:00:00Z."""
+    max_records: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """The most offsets that one batch takes; None: all there are."""
+    on_data_loss: Literal["error", "continue"] = "error"
+    """Records that are gone at the source stop it (error), or the receipt says which they are (continue)."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: Filled | None = None
+    password: SecretStr | None = None
+    ca: Filled | None = None
+    """A PEM file with the certificates to trust, below the project's folder or absolute; None: those of Java."""
+    new_columns: Literal["evolve", "reject"] = "evolve"
+    lost_columns: Literal["null", "reject"] = "null"
+
+    @field_validator("start")
+    @classmethod
+    def _start_is_a_time(cls, start: str) -> str:
+        if start not in ("earliest", "latest"):
+            try:
+                zone = datetime.fromisoformat(start).tzinfo
+            except ValueError:
+                zone = None
+            if zone is None:
+                raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-20T00:00:00Z")
+        return start
+
+    @model_validator(mode="after")
+    def _security_is_whole(self) -> KafkaSource:
+        sasl = {"sasl_mechanism": self.sasl_mechanism, "username": self.username, "password": self.password}
+        needed = self.security_protocol.startswith("SASL_")
+        odd = [name for name, value in sasl.items() if (value is not None) != needed]
+        if odd:
+            verb = "needs" if needed else "has no use for"
+            raise ValueError(f"security_protocol {self.security_protocol} {verb} {', '.join(odd)}")
+        if self.ca is not None and not self.security_protocol.endswith("SSL"):
+            raise ValueError(f"security_protocol {self.security_protocol} has no use for ca")
+        return self
+
+
 class OwnSource(Model):
     """A class of the project's own; see docs/sources.md."""
 
@@ -48,7 +108,7 @@ class OwnSource(Model):
     lost_columns: Literal["null", "reject"] = "null"
 
 
-KINDS = ("files", "own")
+KINDS = ("files", "kafka", "own")
 """The tags of the models below; "own" stands for a class by its dotted path."""
 
 
@@ -59,6 +119,6 @@ def _kind(settings: Any) -> str | None:
 
 
 Source = Annotated[
-    Annotated[FilesSource, Tag("files")] | Annotated[OwnSource, Tag("own")],
+    Annotated[FilesSource, Tag("files")] | Annotated[KafkaSource, Tag("kafka")] | Annotated[OwnSource, Tag("own")],
     Discriminator(_kind),
 ]

@@ -26,6 +26,8 @@ _PATTERNS = {
     r"^[a-z][a-z0-9_]*$": "must be a name: small letters, digits and _, beginning with a letter",
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
     r"^[^\"\r\n]$": "must be one character, and neither a quote nor a line's end",
+    r"^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$": "must be host:port, or several with commas between them",
+    r"^[a-zA-Z0-9._-]{1,249}$": "must be a topic's name: letters, digits, '.', '_' and '-'",
     r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$": "must be a Python module, such as jobs.flights",
 }
 

@@ -8,19 +8,22 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from lakehouse.config import FilesSource, OwnSource
+from lakehouse.config import FilesSource, KafkaSource, OwnSource
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.sources.files import Files
+from lakehouse.sources.kafka import Kafka
 from lakehouse.tables.batch import Source
 
 
-def open_source(name: str, settings: FilesSource | OwnSource, folder: Path) -> Source:
+def open_source(name: str, settings: FilesSource | KafkaSource | OwnSource, folder: Path) -> Source:
     """What reads the source. Reads nothing yet; ``folder`` is the project's.
 
     Raises ConfigError where a class of the project's own is not there or refuses its options.
     """
     if isinstance(settings, FilesSource):
         return Files(name, settings, folder)
+    if isinstance(settings, KafkaSource):
+        return Kafka(name, settings, folder)
     return _own(name, settings, folder)
 
 
