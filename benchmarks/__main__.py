@@ -14,6 +14,7 @@ from benchmarks.commands import check, help_, query
 from benchmarks.demo import demo
 from benchmarks.figures import Figure
 from benchmarks.ingest import ingest
+from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
 from benchmarks.runs import month, unchanged
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "check": check,
     "query": query,
     "ingest": ingest,
+    "kafka": kafka,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

@@ -80,7 +80,11 @@ def _land(
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
     note = _check_contract(name, source, receipts, parts)
     _check_types(name, receipts, frame)
-    landed, rejected = _count(frame)
+    try:
+        landed, rejected = _count(frame)
+    except Exception:
+        batch.require_unchanged()  # where the source is the cause, it says so
+        raise
     batch.require_unchanged()
     if batch.records is not None and landed != batch.records:
         raise ConservationError(

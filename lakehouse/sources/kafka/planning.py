@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
-from lakehouse.errors import SourceChangedError
-from lakehouse.sources.kafka.asking import ask
+from lakehouse.errors import SourceChangedError, SourceUnavailableError
+from lakehouse.sources.kafka.asking import Topic, ask
 from lakehouse.sources.kafka.ranges import Ranges, next_ranges
 from lakehouse.sources.kafka.reading import read
 from lakehouse.tables.batch import Batch
@@ -48,7 +48,17 @@ class Kafka:
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
             once=True,
+            require_unchanged=partial(self._require_unchanged, session, topic),
         )
+
+    def _require_unchanged(self, session: SparkSession, planned: Topic) -> None:
+        """What was read by name and offset is of the topic that was planned, not of one made since."""
+        now = ask(session, self.name, self.source, self.folder, start="earliest")
+        if now.id != planned.id:
+            raise SourceUnavailableError(
+                f"sources.{self.name}: {now.name} was deleted and made again while it was read: nothing landed",
+                hint="Run again: it says what is gone.",
+            )
 
     def _changed(self, ranges: Ranges) -> SourceChangedError:
         return SourceChangedError(

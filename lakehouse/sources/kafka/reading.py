@@ -18,14 +18,15 @@ SCHEMA = (
     "headers array<struct<key: string, value: binary>>"
 )
 """What Spark's Kafka source gives."""
+PATIENCE = {
+    "kafka.request.timeout.ms": "10000",
+    "kafka.default.api.timeout.ms": "15000",
+    "kafkaConsumer.pollTimeoutMs": "30000",
+    "fetchOffset.numRetries": "1",
+}
+"""A broker that dies while it is read is given up within a minute; Spark's own patience is minutes for each try."""
 NOT_UTF8 = "it is not UTF-8"
-NOT_JSON = "it is not JSON, or a key is there twice, or it is nested too deeply"
-HALF = "it holds half of a surrogate pair, which is no character"
-_HALVES = (
-    r"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})(?<!\\)(?:\\\\)*\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-"""An escape for half a pair without its other half; a backslash before it that is escaped itself escapes nothing."""
+NOT_JSON = "it is not one JSON value, or it has a key twice, half of a surrogate pair or too deep a nesting"
 
 
 def read(
@@ -65,7 +66,7 @@ def _records(
         return session.createDataFrame([], SCHEMA)
     numbers = sorted(ranges)
     options = {f"kafka.{key}": value for key, value in client_settings(name, source, folder).items()}
-    options |= {
+    options |= PATIENCE | {
         "kafka.isolation.level": "read_committed",
         # These partitions and no others: one that is added meanwhile is the next batch's.
         "assign": json.dumps({source.topic: numbers}),
@@ -92,4 +93,4 @@ def _reason(kind: str) -> Column:
     word = secrets.token_hex(16)
     parsed = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{word}"]')))
     whole = F.try_variant_get(parsed, "$[1]", "string").eqNullSafe(word)
-    return reason.when(~whole, NOT_JSON).when(F.contains(text, F.lit("\\u")) & text.rlike(_HALVES), HALF)
+    return reason.when(~whole, NOT_JSON)

@@ -25,15 +25,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def topics(spark: Any, broker: Broker) -> Iterator[Topics]:
-    topics = Topics(spark, broker)
+    topics = Topics(spark, broker.servers)
     yield topics
     topics.close()
 
 
 @pytest.fixture
-def topic(topics: Topics, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def topic(topics: Topics, tmp_path: Path) -> str:
     """A topic of one partition for one test."""
-    return topics.make(f"{tmp_path.name}"[:200])
+    return topics.make(tmp_path.name)
 
 
 @pytest.fixture
