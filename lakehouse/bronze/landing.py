@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import append, create, held, read_table, set_properties
+from lakehouse.delta import Draft, append, create, read_table, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
@@ -59,29 +58,25 @@ def land(
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
-    frame = batch.read(session)
-    with held(frame) if batch.once else nullcontext(frame) as rows:
-        return _land(session, name, source, path, receipts, batch, rows, now)
-
-
-def _land(
-    session: SparkSession,
-    name: str,
-    source: Source,
-    path: Path,
-    receipts: Receipts,
-    batch: Batch,
-    frame: DataFrame,
-    now: datetime,
-) -> Landing:
     from pyspark.sql import functions as F
 
     number = receipts.table.version + 1 if receipts.table is not None else 0
+    frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
     note = _check_contract(name, source, receipts, parts)
     _check_types(name, receipts, frame)
+    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
+
+    def marked(rows: DataFrame) -> DataFrame:
+        return rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
+            "_ingested_at", F.lit(now).cast("timestamp")
+        )
+
+    properties = table_properties(0, "", feed=False)
+    draft = Draft(session, path, partition_by="_kind", properties=properties) if batch.once else None
     try:
-        landed, rejected = _count(frame)
+        landed, rejected = _count(frame) if draft is None else _written(draft, marked(_judged(frame)))
     except Exception:
         batch.require_unchanged()  # where the source is the cause, it says so
         raise
@@ -93,24 +88,43 @@ def _land(
         )
     rejected += len(batch.rejects)
     counts = Landing(number, landed + rejected, landed, rejected, note)
-    judged = F.when(F.col("_reason").isNull(), "record").otherwise("reject") if REASON in frame.columns else None
-    rows = frame.withColumn("_kind", F.lit("record") if judged is None else judged)
-    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
-    rows = rows.unionByName(_receipt(session, batch, columns, counts), allowMissingColumns=True)
+    rest = _receipt(session, batch, columns, counts)
     if batch.rejects:
-        rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
-    rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
-        "_ingested_at", F.lit(now).cast("timestamp")
-    )
-    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # three kinds: no sort needed to keep them apart
+        rest = rest.unionByName(_rejects(session, batch), allowMissingColumns=True)
+    if draft is not None:
+        draft.add(marked(rest))
+        draft.commit()
+        return counts
+    rows = marked(_judged(frame).unionByName(rest, allowMissingColumns=True))
     if receipts.table is None:
-        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+        create(rows, path, properties=properties, partition_by=["_kind"])
     else:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
         append(rows, path)
     return counts
+
+
+def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:
+    """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
+    frame = read_table(session, path, version)
+    return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
+
+
+def _judged(frame: DataFrame) -> DataFrame:
+    """The rows with their kind, and with bronze's own columns, which a table is made with."""
+    from pyspark.sql import functions as F
+
+    kind = F.when(F.col(REASON).isNull(), "record").otherwise("reject") if REASON in frame.columns else F.lit("record")
+    lacking = {name: F.lit(None).cast(type_) for name, type_ in ENGINE_TYPES.items() if name not in frame.columns}
+    return frame.withColumns(lacking | {"_kind": kind})
+
+
+def _written(draft: Draft, rows: DataFrame) -> tuple[int, int]:
+    """Write the rows without committing them; records and rejects among them."""
+    found = draft.write(rows)
+    return found["record"], found["reject"]
 
 
 def _count(frame: DataFrame) -> tuple[int, int]:
@@ -121,12 +135,6 @@ def _count(frame: DataFrame) -> tuple[int, int]:
 
     (row,) = frame.agg(F.count(F.lit(1)).alias("all"), F.count(REASON).alias("rejects")).collect()
     return row["all"] - row["rejects"], row["rejects"]
-
-
-def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:
-    """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
-    frame = read_table(session, path, version)
-    return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
 
 
 def _check_contract(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> str:

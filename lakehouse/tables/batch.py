@@ -55,7 +55,8 @@ class Batch:
     """Counted without Spark; what Spark reads must be as many. None: the source can't be counted otherwise."""
     rejects: tuple[Reject, ...] = ()
     once: bool = False
-    """Reading again is slow or may give something else: the records are read once, and held until they are written."""
+    """Reading again is slow or may give something else: the records are written as they are read, counted in the files
+    that they were written to, and committed after that."""
     require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
 

@@ -69,6 +69,6 @@ class Kafka:
 
 
 def _took(topic: str, ranges: Ranges) -> str:
-    said = f"{ranges.offsets:,} offsets of {topic}"
+    said = f"{ranges.offsets:,} offset{'s' * (ranges.offsets != 1)} of {topic}"
     said += f", {ranges.more:,} more wait" if ranges.more else ""
     return said + "".join(f"; gone: {gone}" for gone in ranges.gone)

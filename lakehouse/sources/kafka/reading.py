@@ -39,6 +39,8 @@ def read(
     """
     from pyspark.sql import functions as F
 
+    session.conf.set("spark.sql.variant.allowDuplicateKeys", "false")
+    session.conf.set("spark.sql.variant.validateUnicodeInJsonParsing", "true")
     frame = _records(session, name, source, folder, ranges)
     reason = _reason(source.value)
     kept = F.col("_reason").isNull()

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from lakehouse.config import Project
+from lakehouse.delta import Draft
 from lakehouse.pipeline import build, plan
 from tests.bronze.landed import Landed
 from tests.laws.shop import rows_of
-from tests.laws.test_exactly_once import Killed, dies
+from tests.laws.test_exactly_once import Killed
 from tests.sources.kafka.landed import Reading, places, take
 from tests.sources.kafka.producing import AT, Topics
 
@@ -29,7 +30,7 @@ def test_each_record_lands_once_over_several_batches(reading: Reading, topics: T
     assert places(project) == [(f"{topic}/0", 0, "1"), (f"{topic}/0", 1, '{"a": 2}'), (f"{topic}/0", 2, '"three"')]
     receipts = [receipt for _, receipt in sorted(Landed(project, "events").receipts.items())]
     assert [receipt["cursor"]["offsets"] for receipt in receipts] == [{"0": 2}, {"0": 3}]
-    assert [receipt["took"] for receipt in receipts] == [f"2 offsets of {topic}", f"1 offsets of {topic}"]
+    assert [receipt["took"] for receipt in receipts] == [f"2 offsets of {topic}", f"1 offset of {topic}"]
 
 
 def test_key_headers_and_times_are_kept(reading: Reading, topics: Topics, topic: str) -> None:
@@ -55,7 +56,14 @@ def test_a_run_that_dies_at_its_commit_is_just_run_again(
     assert take(project) == (1, 0)
     topics.send(topic, b"b", b"c", b"\xff")
     with monkeypatch.context() as patch:
-        dies(patch, "lakehouse.bronze.landing", "append", moment)
+        commit = Draft.commit
+
+        def commit_that_dies(draft: Draft) -> None:
+            if moment == "after":
+                commit(draft)
+            raise Killed
+
+        patch.setattr(Draft, "commit", commit_that_dies)
         with pytest.raises(Killed):
             take(project)
     topics.send(topic, b"d")
