@@ -139,4 +139,5 @@ def test_a_limit_takes_that_many_and_leaves_the_rest(most: int) -> None:
     topic = topic_of({0: 0, 1: 5, 2: 0}, {0: 7, 1: 6, 2: 4})
     ranges = next_ranges(topic, None, most)
     assert (ranges.offsets, ranges.more) == (min(most, 12), 12 - min(most, 12))
+    assert len(ranges.filled) == min(most, 3)  # none waits for the others
     assert all(topic.first[number] <= end <= topic.end[number] for number, end in ranges.end.items())
