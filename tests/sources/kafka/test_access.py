@@ -92,6 +92,7 @@ def test_a_broker_that_does_not_answer_costs_seconds(
     assert "Traceback" not in said
 
 
+@pytest.mark.torture  # a broker takes a while to come back
 def test_a_broker_that_comes_back_is_read_on(
     reading: Reading, broker: Broker, topics: Topics, topic: str, spark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
