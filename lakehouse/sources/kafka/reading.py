@@ -25,8 +25,6 @@ PATIENCE = {
     "fetchOffset.numRetries": "1",
 }
 """A broker that dies while it is read is given up within a minute; Spark's own patience is minutes for each try."""
-STRICT = {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
-"""What Spark's parser takes for JSON unless it is told."""
 NOT_UTF8 = "it is not UTF-8"
 NOT_JSON = "it is not one JSON value, or it has a key twice, half of a surrogate pair or too deep a nesting"
 
@@ -95,7 +93,6 @@ def _reason(kind: str) -> Column:
     # Spark's parser reads the first value and leaves the rest, so each text is put into an array before a word that
     # nobody can know: only where that word is the second element is the text one value, and nothing but that.
     word = secrets.token_hex(16)
-    # Parsed to variants, which refuse keys that are there twice; try_parse_json would make a parser for each text.
-    parsed = F.from_json(F.concat(F.lit("["), text, F.lit(f',"{word}"]')), "array<variant>", STRICT)
-    whole = F.try_variant_get(F.get(parsed, F.lit(1)), "$", "string").eqNullSafe(word)
+    parsed = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{word}"]')))
+    whole = F.try_variant_get(parsed, "$[1]", "string").eqNullSafe(word)
     return reason.when(~whole, NOT_JSON)
