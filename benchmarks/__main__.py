@@ -15,6 +15,7 @@ from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.figures import Figure
 from benchmarks.ingest import ingest
+from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
 from benchmarks.runs import month, unchanged
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "query": query,
     "ingest": ingest,
     "discovery": discovery,
+    "kafka": kafka,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,8 @@ from lakehouse.bronze.contract import check_columns, check_types, fitted, types_
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
-from lakehouse.delta import read_table, set_properties
-from lakehouse.delta.commit import table_properties
+from lakehouse.delta import Draft, read_table, set_properties
+from lakehouse.delta.commit import make_room, table_properties
 from lakehouse.delta.counted import Counts, append_counted
 from lakehouse.errors import ConservationError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
@@ -34,6 +35,8 @@ ENGINE_TYPES = {
 }
 NTZ = "timestampNtz"
 """What Delta calls times without a zone, which a table must be told to take."""
+REASON = "_reason"
+"""Where the frame of a batch that is read once has this column, it says which of its rows are rejects."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
 """What a reader of records does not see."""
 
@@ -77,41 +80,95 @@ def land(
     frame = fitted(name, source, receipts, frame, agreed)
     check_types(name, receipts, frame)
     note = "; ".join(filter(None, [batch.note, agreed.note]))
-    landed = frame.count() if batch.records is None else batch.records
-    counts = Landing(number, landed + len(batch.rejects), landed, len(batch.rejects), note)
-    rows = frame.withColumn("_kind", F.lit("record"))
     columns = list(dict.fromkeys(column for part in parts for column in part.columns))
     more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
     if receipts.table is None or agreed.changes:
         more |= {"changes": agreed.changes, "types": types_of(frame)}
     if replays is not None:
         more["replayed"] = len(replays.places)
-        rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
-    rows = rows.unionByName(_receipt(session, batch, columns, counts, more), allowMissingColumns=True)
-    if batch.rejects:
-        rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
-    rows = rows.withColumn("_batch", F.lit(number).cast("long")).withColumn(
-        "_ingested_at", F.lit(now).cast("timestamp")
-    )
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     if receipts.table is not None:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
 
-    def check(written: Counts) -> None:
+    def counted(landed: int, rejected: int) -> Landing:
+        return Landing(number, landed + rejected, landed, rejected, note)
+
+    def beside(counts: Landing) -> DataFrame:
+        """All rows of the batch that are no record of its frame."""
+        rows = _receipt(session, batch, columns, counts, more)
+        if replays is not None:
+            rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
+        if batch.rejects:
+            rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
+        return rows
+
+    def marked(rows: DataFrame) -> DataFrame:
+        times = {"_batch": F.lit(number).cast("long"), "_ingested_at": F.lit(now).cast("timestamp")}
+        return rows.withColumns(times)
+
+    def check(records: int) -> None:
         batch.require_unchanged()
-        expected = {"record": landed, "reject": len(batch.rejects), "receipt": 1}
-        found = {kind: written.get(kind, 0) for kind in expected}
-        if found != expected:
+        if batch.records is not None and records != batch.records:
             raise ConservationError(
-                f"bronze.{name}: {batch.took} hold {landed:,} records and Spark reads {found['record']:,}; "
+                f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {records:,}; "
                 "nothing landed",
                 hint="This is a defect of the engine: please report it with what causes it.",
             )
 
-    append_counted(rows, path, check, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+    properties = table_properties(0, "", feed=False)
+    if batch.once:
+        return _land_once(session, path, batch, marked, frame, check, counted, beside, properties)
+    landed = frame.count() if batch.records is None else batch.records
+    counts = counted(landed, len(batch.rejects))
+    rows = frame.withColumn("_kind", F.lit("record")).unionByName(beside(counts), allowMissingColumns=True)
+
+    def check_all(written: Counts) -> None:
+        check(written.get("record", 0))
+        found = (written.get("record", 0), written.get("reject", 0), written.get("receipt", 0))
+        if found != (landed, len(batch.rejects), 1):
+            raise ConservationError(f"bronze.{name}: {counts} and {written} were written; nothing landed")
+
+    append_counted(marked(rows), path, check_all, properties=properties, partition_by=["_kind"])
     return counts
+
+
+def _land_once(
+    session: SparkSession,
+    path: Path,
+    batch: Batch,
+    marked: Callable[[DataFrame], DataFrame],
+    frame: DataFrame,
+    check: Callable[[int], None],
+    counted: Callable[[int, int], Landing],
+    beside: Callable[[Landing], DataFrame],
+    properties: dict[str, str],
+) -> Landing:
+    """Write the records as they are read, count them in the files that they were written to, and commit after that."""
+    make_room(path)
+    # The least and largest of every column would cost a tenth of the time; silver asks for batches.
+    properties = properties | {"delta.dataSkippingStatsColumns": "_batch,_row"}
+    draft = Draft(session, path, partition_by="_kind", properties=properties)
+    try:
+        written = draft.write(marked(_judged(frame)))
+    except Exception:
+        batch.require_unchanged()  # where the source is the cause, it says so
+        raise
+    check(written["record"] + written["reject"])
+    counts = counted(written["record"], written["reject"] + len(batch.rejects))
+    draft.add(marked(beside(counts)))
+    draft.commit()
+    return counts
+
+
+def _judged(frame: DataFrame) -> DataFrame:
+    """The rows with their kind, and with bronze's own columns, which a table is made with."""
+    from pyspark.sql import functions as F
+
+    kind = F.when(F.col(REASON).isNull(), "record").otherwise("reject") if REASON in frame.columns else F.lit("record")
+    lacking = {name: F.lit(None).cast(type_) for name, type_ in ENGINE_TYPES.items() if name not in frame.columns}
+    return frame.withColumns(lacking | {"_kind": kind})
 
 
 def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:

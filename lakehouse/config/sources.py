@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 
 class Model(BaseModel):
@@ -24,7 +35,20 @@ SPAN = r"^[1-9][0-9]{0,6}[smh]$"
 MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
 
 
-class FilesSource(Model):
+class Contract(Model):
+    """What a source's columns may do: the same for every kind of source."""
+
+    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
+    """A column that bronze lacks is added (evolve), goes to _rescued (rescue), or the file is refused (reject)."""
+    lost_columns: Literal["null", "reject"] = "null"
+    """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
+    changed_types: Literal["widen", "rescue", "reject"] = "reject"
+    """A value of another type than bronze's: taken where the type is narrower, put into _rescued, or refused."""
+    columns: dict[Filled, ColumnType] = Field(default_factory=dict)
+    """Declared names and types, which bronze has whatever kind the source is: {id: bigint}"""
+
+
+class FilesSource(Contract):
     """Files of one format, found by a pattern; each file lands once."""
 
     type: Literal["files"]
@@ -40,14 +64,6 @@ class FilesSource(Model):
     """A file is left until it has not been modified for so long: 30s, 5m, 1h."""
     marker: Annotated[str, StringConstraints(pattern=MARKER)] | None = None
     """A file is left until this one stands beside it, no older than it is: _SUCCESS, {name}.done"""
-    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
-    """A column that bronze lacks is added (evolve), goes to _rescued (rescue), or the file is refused (reject)."""
-    lost_columns: Literal["null", "reject"] = "null"
-    """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
-    changed_types: Literal["widen", "rescue", "reject"] = "reject"
-    """A value of another type than bronze's: taken where the type is narrower, put into _rescued, or refused."""
-    columns: dict[Filled, ColumnType] = Field(default_factory=dict)
-    """Declared names and types, which bronze has whatever kind the source is: {id: bigint}"""
 
     @model_validator(mode="after")
     def _delimiter_is_of_csv(self) -> FilesSource:
@@ -61,20 +77,63 @@ class FilesSource(Model):
         return int(self.settle[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.settle[-1]] if self.settle else 0
 
 
-class OwnSource(Model):
+class KafkaSource(Contract):
+    """One topic; each record that is committed lands once."""
+
+    type: Literal["kafka"]
+    servers: Annotated[str, StringConstraints(pattern=r"^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$")]
+    """Brokers to ask first: host:port,host:port"""
+    topic: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+    value: Literal["json", "text", "binary"]
+    """json: text that is JSON, kept as it came; text: UTF-8; binary: anything."""
+    start: Filled = "earliest"
+    """Where the first batch begins: earliest, latest, or a time with its zone: 2026-11-20T00:00:00Z."""
+    max_records: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """The most offsets that one batch takes; None: all there are."""
+    on_data_loss: Literal["error", "continue"] = "error"
+    """Records that are gone at the source stop it (error), or the receipt says which they are (continue)."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: Filled | None = None
+    password: SecretStr | None = None
+    ca: Filled | None = None
+    """A PEM file with the certificates to trust, below the project's folder or absolute; None: those of Java."""
+
+    @field_validator("start")
+    @classmethod
+    def _start_is_a_time(cls, start: str) -> str:
+        if start not in ("earliest", "latest"):
+            try:
+                zone = datetime.fromisoformat(start).tzinfo
+            except ValueError:
+                zone = None
+            if zone is None:
+                raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-20T00:00:00Z")
+        return start
+
+    @model_validator(mode="after")
+    def _security_is_whole(self) -> KafkaSource:
+        sasl = {"sasl_mechanism": self.sasl_mechanism, "username": self.username, "password": self.password}
+        needed = self.security_protocol.startswith("SASL_")
+        odd = [name for name, value in sasl.items() if (value is not None) != needed]
+        if odd:
+            verb = "needs" if needed else "has no use for"
+            raise ValueError(f"security_protocol {self.security_protocol} {verb} {', '.join(odd)}")
+        if self.ca is not None and not self.security_protocol.endswith("SSL"):
+            raise ValueError(f"security_protocol {self.security_protocol} has no use for ca")
+        return self
+
+
+class OwnSource(Contract):
     """A class of the project's own; see docs/sources.md."""
 
     type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
     """Its dotted path: jobs.sources.Api"""
     options: dict[str, SecretStr | bool | int | float | None] = Field(default_factory=dict)
     """What the class is given; texts are taken for secrets, which are never printed."""
-    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
-    lost_columns: Literal["null", "reject"] = "null"
-    changed_types: Literal["widen", "rescue", "reject"] = "reject"
-    columns: dict[Filled, ColumnType] = Field(default_factory=dict)
 
 
-KINDS = ("files", "own")
+KINDS = ("files", "kafka", "own")
 """The tags of the models below; "own" stands for a class by its dotted path."""
 
 
@@ -85,6 +144,6 @@ def _kind(settings: Any) -> str | None:
 
 
 Source = Annotated[
-    Annotated[FilesSource, Tag("files")] | Annotated[OwnSource, Tag("own")],
+    Annotated[FilesSource, Tag("files")] | Annotated[KafkaSource, Tag("kafka")] | Annotated[OwnSource, Tag("own")],
     Discriminator(_kind),
 ]

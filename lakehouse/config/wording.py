@@ -30,6 +30,8 @@ _PATTERNS = {
     SPAN: "must be a time, such as 30s, 5m or 1h",
     MARKER: "must be the name of a file beside the others, such as _SUCCESS or {name}.done",
     r"^[^\"\r\n]$": "must be one character, and neither a quote nor a line's end",
+    r"^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$": "must be host:port, or several with commas between them",
+    r"^[a-zA-Z0-9._-]{1,249}$": "must be a topic's name: letters, digits, '.', '_' and '-'",
     r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$": "must be a Python module, such as jobs.flights",
 }
 

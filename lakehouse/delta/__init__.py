@@ -1,12 +1,14 @@
 """Write Delta tables: create, append, merge by key, write as a difference; idempotency, and the lock of a table."""
 
 from lakehouse.delta.commit import Commit, append, create, overwrite, replace_by_difference, set_properties, upsert
+from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
 from lakehouse.delta.reading import has_columns_of, held, read_table
 from lakehouse.delta.state import TableState, read_state
 
 __all__ = [
     "Commit",
+    "Draft",
     "TableState",
     "append",
     "create",

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from lakehouse.config import FilesSource, OwnSource
+from lakehouse.config import FilesSource, KafkaSource, OwnSource
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.sources.files import Files, clock
+from lakehouse.sources.kafka import Kafka
 from lakehouse.tables.batch import Source
 
 
 def open_source(
-    name: str, settings: FilesSource | OwnSource, folder: Path, now: Callable[[], datetime] = clock
+    name: str, settings: FilesSource | KafkaSource | OwnSource, folder: Path, now: Callable[[], datetime] = clock
 ) -> Source:
     """What reads the source. Reads nothing yet; ``folder`` is the project's.
 
@@ -25,6 +26,8 @@ def open_source(
     """
     if isinstance(settings, FilesSource):
         return Files(name, settings, folder, now)
+    if isinstance(settings, KafkaSource):
+        return Kafka(name, settings, folder)
     return _own(name, settings, folder)
 
 

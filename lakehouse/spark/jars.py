@@ -74,15 +74,15 @@ def jars_folder() -> Path:
     return cache_folder() / f"jars-{mark}"
 
 
-def missing_jars() -> tuple[Jar, ...]:
+def missing_jars(jars: tuple[Jar, ...] = JARS, folder: Path | None = None) -> tuple[Jar, ...]:
     """Those that are not there, or not what they should be by size and checksum."""
-    return tuple(jar for jar in JARS if _sha256(jars_folder() / jar.file) != jar.sha256)
+    return tuple(jar for jar in jars if _sha256((folder or jars_folder()) / jar.file) != jar.sha256)
 
 
-def fetch_jars() -> Path:
+def fetch_jars(jars: tuple[Jar, ...] = JARS, folder: Path | None = None) -> Path:
     """Fetch what is missing and return the folder. Raises SetupError when one can't be had or differs."""
-    missing = missing_jars()
-    folder = jars_folder()
+    folder = folder or jars_folder()
+    missing = missing_jars(jars, folder)
     if not missing:
         return folder
     with tempfile.TemporaryDirectory(dir=cache_folder()) as name:
@@ -95,7 +95,7 @@ def fetch_jars() -> Path:
             found = _sha256(fetched)
             if found is None:
                 raise SetupError(
-                    f"{jar.file} could not be fetched: {_reason(done)}", hint=_hint(done.stdout + done.stderr)
+                    f"{jar.file} could not be fetched: {_reason(done)}", hint=_hint(done.stdout + done.stderr, folder)
                 )
             if found != jar.sha256:
                 raise SetupError(
@@ -145,15 +145,13 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return next((line for line in lines if any(word in line for word in words)), f"Ivy ended with {done.returncode}")
 
 
-def _hint(output: str) -> str:
+def _hint(output: str, folder: Path) -> str:
     if "PKIX" in output:
         return (
             "This Java does not know your network's own certificate. Name a truststore that does: "
             "JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE"
         )
-    return (
-        f"Check the network or the mirror, or put the jar into {jars_folder()} yourself, then run 'lakehouse doctor'."
-    )
+    return f"Check the network or the mirror, or put the jar into {folder} yourself, then run 'lakehouse doctor'."
 
 
 def _sha256(path: Path) -> str | None:

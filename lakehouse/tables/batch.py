@@ -50,12 +50,16 @@ class Batch:
     """The same for people: 3 files, 1,000 offsets."""
     read: Callable[[SparkSession], DataFrame]
     """Opens the records: the source's columns, ``_file`` (where a record comes from, string) and ``_row`` (its place
-    there, long, ascending)."""
+    there, long, ascending). Where it has a column ``_reason``, rows that have one are rejects: with ``_raw``,
+    ``_offset`` and ``_line`` as those of :class:`Reject`."""
     parts: tuple[Part, ...] = ()
     """Where there are none, the columns are those of the frame."""
     records: int | None = None
     """Counted without Spark; what Spark reads must be as many. None: the source can't be counted otherwise."""
     rejects: tuple[Reject, ...] = ()
+    once: bool = False
+    """Reading again is slow or may give something else: the records are written as they are read, counted in the files
+    that they were written to, and committed after that."""
     require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
     note: str = ""

@@ -24,10 +24,8 @@ class Landed:
         self.version = table.version()
         rows: list[dict[str, Any]] = pa.table(table.scan()).to_pylist()
         self.kinds = {kind: [r for r in rows if r["_kind"] == kind] for kind in ("record", "reject", "receipt")}
-        self.receipts = {
-            row["_batch"]: json.loads(row["_receipt"])
-            for row in sorted(self.kinds["receipt"], key=lambda row: row["_batch"])
-        }
+        receipts = sorted(self.kinds["receipt"], key=lambda row: int(row["_batch"]))
+        self.receipts = {row["_batch"]: json.loads(row["_receipt"]) for row in receipts}
         assert len(self.receipts) == len(self.kinds["receipt"])
         assert {row["_batch"] for row in rows} == set(self.receipts)
         for batch, receipt in self.receipts.items():

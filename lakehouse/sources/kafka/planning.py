@@ -1,0 +1,74 @@
+"""Find what a topic has since the last receipt: from its cursor to the last stable offset of each partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.config import KafkaSource
+from lakehouse.errors import SourceChangedError, SourceUnavailableError
+from lakehouse.sources.kafka.asking import Topic, ask
+from lakehouse.sources.kafka.ranges import Ranges, next_ranges
+from lakehouse.sources.kafka.reading import read
+from lakehouse.tables.batch import Batch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """One topic. A cursor holds the topic, its id, and the next offset of each partition."""
+
+    name: str
+    source: KafkaSource
+    folder: Path
+    """The project's."""
+
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
+        return f"what {self.source.servers} has of {self.source.topic}"
+
+    def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
+        cursor = cursors[-1] if cursors else None
+        start = "earliest" if cursor else self.source.start
+        topic = ask(session, self.name, self.source, self.folder, start=start)
+        ranges = next_ranges(topic, cursor, self.source.max_records)
+        if ranges.gone and self.source.on_data_loss == "error":
+            raise self._changed(ranges)
+        # Where a later start was chosen, the first receipt is what later batches go on from, records or not.
+        if not ranges.filled and not ranges.gone and (cursor or start == "earliest"):
+            return None
+        offsets = {str(number): end for number, end in sorted(ranges.end.items())}
+        lost = {"lost": list(ranges.gone)} if ranges.gone else {}
+        return Batch(
+            cursor={"topic": topic.name, "topic_id": topic.id, "offsets": offsets, **lost},
+            took=_took(topic.name, ranges),
+            read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
+            once=True,
+            require_unchanged=partial(self._require_unchanged, session, topic),
+        )
+
+    def _require_unchanged(self, session: SparkSession, planned: Topic) -> None:
+        """What was read by name and offset is of the topic that was planned, not of one made since."""
+        now = ask(session, self.name, self.source, self.folder, start="earliest")
+        if now.id != planned.id:
+            raise SourceUnavailableError(
+                f"sources.{self.name}: {now.name} was deleted and made again while it was read: nothing landed",
+                hint="Run again: it says what is gone.",
+            )
+
+    def _changed(self, ranges: Ranges) -> SourceChangedError:
+        return SourceChangedError(
+            f"sources.{self.name}: {self.source.servers} no longer has what comes next: {'; '.join(ranges.gone)}",
+            hint="Nothing of the source has landed. Bring the records back, or go on without them: with "
+            f"sources.{self.name}.on_data_loss: continue in conf/ the next receipt says which are missing.",
+        )
+
+
+def _took(topic: str, ranges: Ranges) -> str:
+    said = f"{ranges.offsets:,} offset{'s' * (ranges.offsets != 1)} of {topic}"
+    said += f", {ranges.more:,} more wait" if ranges.more else ""
+    return said + "".join(f"; gone: {gone}" for gone in ranges.gone)

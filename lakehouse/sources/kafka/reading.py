@@ -1,0 +1,98 @@
+"""Read offsets of a topic as a frame that judges each record, in expressions of Spark: no record meets Python."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.config import KafkaSource
+from lakehouse.sources.kafka.client import client_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+SCHEMA = (
+    "key binary, value binary, topic string, partition int, offset bigint, timestamp timestamp, timestampType int, "
+    "headers array<struct<key: string, value: binary>>"
+)
+"""What Spark's Kafka source gives."""
+PATIENCE = {
+    "kafka.request.timeout.ms": "10000",
+    "kafka.default.api.timeout.ms": "15000",
+    "kafkaConsumer.pollTimeoutMs": "30000",
+    "fetchOffset.numRetries": "1",
+}
+"""A broker that dies while it is read is given up within a minute; Spark's own patience is minutes for each try."""
+NOT_UTF8 = "it is not UTF-8"
+NOT_JSON = "it is not one JSON value, or it has a key twice, half of a surrogate pair or too deep a nesting"
+
+
+def read(
+    session: SparkSession, *, name: str, source: KafkaSource, folder: Path, ranges: dict[int, tuple[int, int]]
+) -> DataFrame:
+    """The records from the first to before the second offset of each partition; rejects among them have a ``_reason``.
+
+    Columns: key (binary), value (string, or binary as it came), headers, timestamp, timestamp_type, and bronze's own.
+    A reject keeps key, headers and times; its value stands in ``_raw``.
+    """
+    from pyspark.sql import functions as F
+
+    session.conf.set("spark.sql.variant.allowDuplicateKeys", "false")
+    session.conf.set("spark.sql.variant.validateUnicodeInJsonParsing", "true")
+    frame = _records(session, name, source, folder, ranges)
+    reason = _reason(source.value)
+    kept = F.col("_reason").isNull()
+    value = F.col("value") if source.value == "binary" else F.col("value").cast("string")
+    kinds = F.when(F.col("timestampType") == 0, "CreateTime").when(F.col("timestampType") == 1, "LogAppendTime")
+    return frame.withColumn("_reason", reason).select(
+        "key",
+        F.when(kept, value).alias("value"),
+        "headers",
+        F.when(F.col("timestampType") >= 0, F.col("timestamp")).alias("timestamp"),
+        kinds.alias("timestamp_type"),
+        F.concat("topic", F.lit("/"), F.col("partition").cast("string")).alias("_file"),
+        F.when(kept, F.col("offset")).alias("_row"),
+        F.when(~kept, F.col("value")).alias("_raw"),
+        F.when(~kept, F.col("offset")).alias("_offset"),
+        F.when(~kept, F.lit(0).cast("long")).alias("_line"),
+        "_reason",
+    )
+
+
+def _records(
+    session: SparkSession, name: str, source: KafkaSource, folder: Path, ranges: dict[int, tuple[int, int]]
+) -> DataFrame:
+    if not ranges:
+        return session.createDataFrame([], SCHEMA)
+    numbers = sorted(ranges)
+    options = {f"kafka.{key}": value for key, value in client_settings(name, source, folder).items()}
+    options |= PATIENCE | {
+        "kafka.isolation.level": "read_committed",
+        # These partitions and no others: one that is added meanwhile is the next batch's.
+        "assign": json.dumps({source.topic: numbers}),
+        "startingOffsets": json.dumps({source.topic: {str(number): ranges[number][0] for number in numbers}}),
+        "endingOffsets": json.dumps({source.topic: {str(number): ranges[number][1] for number in numbers}}),
+        "includeHeaders": "true",
+        "failOnDataLoss": "true",
+    }
+    return session.read.format("kafka").options(**options).load()
+
+
+def _reason(kind: str) -> Column:
+    """Why a value is no record; null where it is one, as for a tombstone, which has no value."""
+    from pyspark.sql import functions as F
+
+    if kind == "binary":
+        return F.lit(None).cast("string")
+    text = F.col("value").cast("string")
+    reason = F.when(F.col("value").isNull(), F.lit(None)).when(~F.is_valid_utf8(text), NOT_UTF8)
+    if kind == "text":
+        return reason
+    # Spark's parser reads the first value and leaves the rest, so each text is put into an array before a word that
+    # nobody can know: only where that word is the second element is the text one value, and nothing but that.
+    word = secrets.token_hex(16)
+    parsed = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{word}"]')))
+    whole = F.try_variant_get(parsed, "$[1]", "string").eqNullSafe(word)
+    return reason.when(~whole, NOT_JSON)
