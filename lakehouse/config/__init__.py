@@ -2,6 +2,16 @@
 
 from lakehouse.config.loading import find_project, load_project
 from lakehouse.config.models import Config, Project, Spark
-from lakehouse.config.sources import FilesSource, OwnSource, Source
+from lakehouse.config.sources import FilesSource, JdbcSource, OwnSource, Source
 
-__all__ = ["Config", "FilesSource", "OwnSource", "Project", "Source", "Spark", "find_project", "load_project"]
+__all__ = [
+    "Config",
+    "FilesSource",
+    "JdbcSource",
+    "OwnSource",
+    "Project",
+    "Source",
+    "Spark",
+    "find_project",
+    "load_project",
+]

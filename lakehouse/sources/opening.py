@@ -8,19 +8,22 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from lakehouse.config import FilesSource, OwnSource
+from lakehouse.config import FilesSource, JdbcSource, OwnSource
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.sources.files import Files
+from lakehouse.sources.jdbc import Jdbc
 from lakehouse.tables.batch import Source
 
 
-def open_source(name: str, settings: FilesSource | OwnSource, folder: Path) -> Source:
-    """What reads the source. Reads nothing yet; ``folder`` is the project's.
+def open_source(name: str, settings: FilesSource | JdbcSource | OwnSource, folder: Path, bronze: Path) -> Source:
+    """What reads the source. Reads nothing yet; ``folder`` is the project's, ``bronze`` that of its bronze table.
 
     Raises ConfigError where a class of the project's own is not there or refuses its options.
     """
     if isinstance(settings, FilesSource):
         return Files(name, settings, folder)
+    if isinstance(settings, JdbcSource):
+        return Jdbc(name, settings, bronze)
     return _own(name, settings, folder)
 
 
