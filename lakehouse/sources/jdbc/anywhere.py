@@ -1,4 +1,4 @@
-"""A batch of any other database: the whole table, or what lies near and after the last cursor and has not landed yet."""
+"""A batch of any other database: the whole table, or what lies near and after the last cursor and is not there yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns a table has, and how each is selected so that its values land exactly; see the table in docs/sources.md."""
+"""Which columns a table has, and how each is selected so that its values land exactly (see docs/sources.md)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _postgres(name: str, base: str) -> str:
 
 
 def require_usable(login: Login, columns: list[Column]) -> None:
-    """Raises ContractError for names that bronze can't have, ConfigError for columns that conf/ names and are not there."""
+    """Raises ContractError for names that bronze can't have, and ConfigError for names in conf/ that are not there."""
     names = [column.name for column in columns]
     if not names:
         raise ContractError(f"{login.where}: {login.source.table} has no column", hint="Nothing can land from it.")

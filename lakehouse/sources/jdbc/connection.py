@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PATIENCE = {"postgresql": {"connectTimeout": "10", "loginTimeout": "15", "tcpKeepAlive": "true"}}
-"""Seconds to wait for a database that does not answer, where conf/ says nothing else."""
+"""How long to wait for a database that does not answer, where conf/ says nothing else."""
 PATIENCE |= {kind: {"connectTimeout": "10000", "tcpKeepAlive": "true"} for kind in ("mysql", "mariadb")}
 PATIENCE["sqlserver"] = {"loginTimeout": "15"}
 SHORTEST_SECRET = 3

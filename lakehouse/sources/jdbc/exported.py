@@ -155,7 +155,8 @@ def _count(snapshot: Snapshot, relation: Relation, conditions: list[str], window
     number = transaction(snapshot) if relation.versioned else "0"
     new = not_in(window, snapshot) if window is not None else "true"
     found = snapshot.connection.rows(
-        f"SELECT CASE WHEN {number} >= {snapshot.xmin} THEN {number} END, count(*), count(*) FILTER (WHERE {new}), {top} "
+        f"SELECT CASE WHEN {number} >= {snapshot.xmin} THEN {number} END, "
+        f"count(*), count(*) FILTER (WHERE {new}), {top} "
         f"FROM {relation.place} t WHERE {' AND '.join(conditions)} GROUP BY 1"
     )
     return Found(

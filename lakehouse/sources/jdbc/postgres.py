@@ -12,6 +12,7 @@ subtransactions, which no list of Postgres names, are told as exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from lakehouse.errors import ConfigError, SetupError
@@ -45,7 +46,7 @@ class Relation:
     kind: str
     """``r`` a table, ``p`` a partitioned one, ``v`` a view, …"""
     identity: str
-    """Changes when the server, its history, or the table's files are others: numbers of transactions then mean nothing."""
+    """Changes when the server, its history or the table's files are others: then transactions' numbers mean nothing."""
     blocks: int
     plain: bool
     """Whether it is one table, without partitions and children."""
@@ -179,7 +180,7 @@ def split_by(connection: Connection, relation: Relation, column: str, parts: int
 def _between(name: str, edges: list[str]) -> list[str]:
     if not edges:
         return ["true"]
-    middle = [f"{name} >= {low} AND {name} < {high}" for low, high in zip(edges, edges[1:], strict=False)]
+    middle = [f"{name} >= {low} AND {name} < {high}" for low, high in pairwise(edges)]
     return [f"{name} < {edges[0]}", *middle, f"{name} >= {edges[-1]}"]
 
 
