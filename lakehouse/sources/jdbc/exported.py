@@ -113,7 +113,7 @@ def _new(
     found = _count(snapshot, relation, conditions, window)
     if last is not None and not compare and found.rows == 0:
         return None
-    many = len(found.seen) > MOST_SEEN
+    many = len(_seen(snapshot, found, window)) > MOST_SEEN
     if many:  # they wait for the oldest running transaction
         conditions.append(f"({transaction(snapshot)}) < {snapshot.xmin}")
         found = _count(snapshot, relation, conditions, window)
@@ -146,7 +146,7 @@ def _window(relation: Relation, last: dict[str, Any] | None) -> Window | None:
     """What landed, as numbers of transactions; none where these mean something else now."""
     if last is None or not relation.versioned or last.get("identity") != relation.identity:
         return None
-    return Window.from_json(last["window"])
+    return Window.from_json(last["window"]) if last["window"] is not None else None
 
 
 def _count(snapshot: Snapshot, relation: Relation, conditions: list[str], window: Window | None) -> Found:
@@ -168,19 +168,22 @@ def _count(snapshot: Snapshot, relation: Relation, conditions: list[str], window
 
 
 def _cursor(snapshot: Snapshot, relation: Relation, found: Found, before: Window | None) -> dict[str, Any]:
-    # What landed earlier and is still above the oldest running transaction stays on the list.
-    earlier = [number for number in (before.seen if before else ()) if number >= snapshot.xmin]
-    window = Window(snapshot.xmin, tuple(sorted({*earlier, *found.seen})))
-    if len(window.seen) > MOST_SEEN:
-        window = Window(snapshot.xmin, ())
+    seen = _seen(snapshot, found, before)
     return {
         "table": relation.place,
         "identity": relation.identity,
         "snapshot": snapshot.text,
         "snapshot_id": snapshot.id,
         "end": snapshot.xmax,
-        "window": window.as_json(),
+        # Too many happens to whole snapshots only; what is new after one can then not be told.
+        "window": Window(snapshot.xmin, seen).as_json() if len(seen) <= MOST_SEEN else None,
     }
+
+
+def _seen(snapshot: Snapshot, found: Found, before: Window | None) -> tuple[int, ...]:
+    """The transactions above the oldest running one whose rows have landed with this batch, or before it."""
+    earlier = before.seen if before is not None else ()
+    return tuple(sorted({*found.seen, *(number for number in earlier if number >= snapshot.xmin)}))
 
 
 def _since(relation: Relation, login: Login, through: str) -> str:

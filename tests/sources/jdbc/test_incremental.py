@@ -88,7 +88,9 @@ def test_many_transactions_behind_a_long_one_wait(
         a.do("BEGIN; INSERT INTO t VALUES (2, 'long')")
         sql(";".join(f"INSERT INTO t VALUES ({i}, 'few')" for i in (10, 11, 12)))
         assert ingested(project).read == 4
-        sql(";".join(f"INSERT INTO t VALUES ({i}, 'many')" for i in range(20, 40)))
+        sql(";".join(f"INSERT INTO t VALUES ({i}, 'more')" for i in (13, 14, 15)))
+        assert ingested(project).status == "unchanged"  # few by themselves, and too many with those that landed
+        sql(";".join(f"INSERT INTO t VALUES ({i}, 'many')" for i in range(20, 37)))
         assert ingested(project).status == "unchanged"
         a.do("COMMIT")
     assert ingested(project).read == 21
