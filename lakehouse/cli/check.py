@@ -85,7 +85,7 @@ def check_root(project: Project) -> str:
 def _open_source(project: Project, name: str) -> str:
     from lakehouse.sources import open_source
 
-    open_source(name, project.config.sources[name], project.folder)
+    open_source(project, name)
     return "right"
 
 

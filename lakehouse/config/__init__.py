@@ -2,11 +2,12 @@
 
 from lakehouse.config.loading import find_project, load_project
 from lakehouse.config.models import Config, Project, Spark
-from lakehouse.config.sources import FilesSource, KafkaSource, OwnSource, Source
+from lakehouse.config.sources import FilesSource, JdbcSource, KafkaSource, OwnSource, Source
 
 __all__ = [
     "Config",
     "FilesSource",
+    "JdbcSource",
     "KafkaSource",
     "OwnSource",
     "Project",

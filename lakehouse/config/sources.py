@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,9 +14,12 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     Tag,
+    field_serializer,
     field_validator,
     model_validator,
 )
+
+from lakehouse.config.jdbc import DRIVERS, Address, parse_address, require_allowed
 
 
 class Model(BaseModel):
@@ -124,6 +128,81 @@ class KafkaSource(Contract):
         return self
 
 
+class JdbcSource(Contract):
+    """A table of a database: a snapshot of it whenever it changed or, with a cursor, what is new in it."""
+
+    type: Literal["jdbc"]
+    url: SecretStr
+    """jdbc:postgresql://host:5432/database; shown as host and database only."""
+    table: Filled
+    """schema.table, each name exactly as the database has it; one that holds a dot stands in double quotes."""
+    user: SecretStr | None = None
+    password: SecretStr | None = None
+    cursor: Filled | None = None
+    """The column that grows with each change; with it, only what is new is read."""
+    key: tuple[Filled, ...] = ()
+    """The columns that tell a row from all others; on Postgres the primary key, where nothing is said."""
+    overlap: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]?$")] | None = None
+    """How far before the last cursor to look again, for what was committed late: 10m, 2h, 1d, or a number."""
+    partitions: Annotated[int, Field(ge=1, le=64)] = 1
+    """Postgres: connections that read at once, all of them the same database snapshot."""
+    partition_column: Filled | None = None
+    """A number column to split by; a plain table of Postgres needs none."""
+    fetch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Rows that a connection holds at a time."""
+    driver: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+$")] | None = None
+    """The class of the driver, where the address does not tell."""
+    jars: tuple[Filled, ...] = ()
+    """The driver's jars: paths below the project, or absolute; Spark is started with them."""
+    options: dict[str, SecretStr | bool | int] = Field(default_factory=dict)
+    """Parameters of the connection, from the list in docs/sources.md."""
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("overlap", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _is_of_its_database(self) -> JdbcSource:
+        address = self.address
+        require_allowed(address.kind, dict.fromkeys(self.options, ""))
+        if len(self.names) > 2 or not all(self.names) or "\0" in self.table:
+            raise ValueError("table must be a name or schema.table; a name that holds a dot stands in double quotes")
+        if address.kind not in DRIVERS and self.driver is None:
+            raise ValueError(f"driver is needed: the class of the driver for {address.kind}")
+        if self.overlap is not None and self.cursor is None:
+            raise ValueError("overlap is for a cursor; name one, or take it out")
+        if address.kind != "postgresql":
+            if self.partitions > 1 or self.partition_column is not None:
+                raise ValueError("partitions are for Postgres: elsewhere they would not see one snapshot")
+            if self.cursor is not None and not (self.overlap and self.key):
+                raise ValueError("a cursor needs an overlap and a key here; what commits late is found by looking back")
+        return self
+
+    @field_serializer("url", when_used="json")
+    def _place_only(self, url: SecretStr) -> str:
+        return self.address.place
+
+    @property
+    def address(self) -> Address:
+        return parse_address(self.url.get_secret_value())
+
+    @property
+    def names(self) -> list[str]:
+        """The parts of the table's name, without quotes."""
+        if '"' not in self.table:
+            return self.table.split(".")
+        parts = re.findall(r'(?:^|(?<=\.))(?:"((?:[^"]|"")+)"|([^".]+))(?=\.|$)', self.table)
+        found = [quoted.replace('""', '"') or plain for quoted, plain in parts]
+        whole = re.fullmatch(r'(?:"(?:[^"]|"")+"|[^".]+)(?:\.(?:"(?:[^"]|"")+"|[^".]+))*', self.table)
+        return found if whole else [""]
+
+
 class OwnSource(Contract):
     """A class of the project's own; see docs/sources.md."""
 
@@ -133,7 +212,7 @@ class OwnSource(Contract):
     """What the class is given; texts are taken for secrets, which are never printed."""
 
 
-KINDS = ("files", "kafka", "own")
+KINDS = ("files", "kafka", "jdbc", "own")
 """The tags of the models below; "own" stands for a class by its dotted path."""
 
 
@@ -144,6 +223,9 @@ def _kind(settings: Any) -> str | None:
 
 
 Source = Annotated[
-    Annotated[FilesSource, Tag("files")] | Annotated[KafkaSource, Tag("kafka")] | Annotated[OwnSource, Tag("own")],
+    Annotated[FilesSource, Tag("files")]
+    | Annotated[KafkaSource, Tag("kafka")]
+    | Annotated[JdbcSource, Tag("jdbc")]
+    | Annotated[OwnSource, Tag("own")],
     Discriminator(_kind),
 ]

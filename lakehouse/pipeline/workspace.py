@@ -44,7 +44,7 @@ class Workspace:
 
     def source(self, address: str) -> Source:
         name = address.removeprefix("bronze.")
-        return open_source(name, self.project.config.sources[name], self.project.folder, self.now)
+        return open_source(self.project, name, self.now)
 
     def silver(self, address: str) -> silver.Work:
         """What a silver table has to do. Raises NotBuiltError when its bronze table is empty."""

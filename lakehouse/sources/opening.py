@@ -10,24 +10,26 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from lakehouse.config import FilesSource, KafkaSource, OwnSource
+from lakehouse.config import FilesSource, JdbcSource, KafkaSource, OwnSource, Project
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.sources.files import Files, clock
+from lakehouse.sources.jdbc import Jdbc
 from lakehouse.sources.kafka import Kafka
 from lakehouse.tables.batch import Source
 
 
-def open_source(
-    name: str, settings: FilesSource | KafkaSource | OwnSource, folder: Path, now: Callable[[], datetime] = clock
-) -> Source:
-    """What reads the source. Reads nothing yet; ``folder`` is the project's.
+def open_source(project: Project, name: str, now: Callable[[], datetime] = clock) -> Source:
+    """What reads a source of the project. Reads nothing yet.
 
     Raises ConfigError where a class of the project's own is not there or refuses its options.
     """
+    settings, folder = project.config.sources[name], project.folder
     if isinstance(settings, FilesSource):
         return Files(name, settings, folder, now)
     if isinstance(settings, KafkaSource):
         return Kafka(name, settings, folder)
+    if isinstance(settings, JdbcSource):
+        return Jdbc(name, settings, project.path(f"bronze.{name}"))
     return _own(name, settings, folder)
 
 

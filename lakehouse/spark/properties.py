@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lakehouse.config import Project
+from lakehouse.config import JdbcSource, Project
 from lakehouse.errors import ConfigError
 from lakehouse.spark.archive import archive_file
 from lakehouse.spark.jars import JARS, jars_folder, spark_home
@@ -56,6 +56,8 @@ def environment() -> dict[str, str]:
 
 def _needed(project: Project) -> dict[str, str]:
     jars = [str(jars_folder() / jar.file) for jar in JARS]
+    sources = (source for source in project.config.sources.values() if isinstance(source, JdbcSource))
+    jars += dict.fromkeys(str(project.folder / jar) for source in sources for jar in source.jars)  # of its driver
     local = project.config.spark.profile == "local"
     return {
         "spark.app.name": f"lakehouse-{project.config.name}",

@@ -109,7 +109,7 @@ def test_a_binary_file_that_is_too_large_is_named(make_project: Any) -> None:
 
     session: Any = None
     with pytest.raises(ContractError, match="data/raw/large: it has 67,108,865 bytes"):
-        open_source("s", project.config.sources["s"], project.folder).plan(session, [])
+        open_source(project, "s").plan(session, [])
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,6 @@ def test_a_mistake_is_named_and_no_secret_is(
     text = base.read_text().replace(before, after)
     wrong = make_project(text.partition("sources:\n")[2])
     with pytest.raises(ConfigError) as caught:
-        open_source("numbers", wrong.config.sources["numbers"], wrong.folder)
+        open_source(wrong, "numbers")
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value) + repr(wrong)

@@ -1,0 +1,25 @@
+"""How far before the last cursor to look again: a span of time or a number."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def is_number(overlap: str) -> bool:
+    return overlap[-1] not in UNITS
+
+
+def interval(overlap: str) -> str:
+    """As SQL says it.
+
+    >>> interval("10m")
+    '10 minutes'
+    """
+    return f"{overlap[:-1]} {UNITS[overlap[-1]]}"
+
+
+def span(overlap: str) -> timedelta:
+    return timedelta(**{UNITS[overlap[-1]]: float(Decimal(overlap[:-1]))})

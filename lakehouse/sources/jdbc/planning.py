@@ -1,0 +1,47 @@
+"""Find what a table has since the last receipt: Postgres by its own snapshots, other databases by reading again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.config import JdbcSource
+from lakehouse.sources.jdbc.connection import Login, connect, in_words
+from lakehouse.tables.batch import Batch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Jdbc:
+    """One table of a database. A cursor says what its batch saw, so that the next one begins there."""
+
+    name: str
+    source: JdbcSource
+    bronze: Path
+    """The folder of its bronze table: what landed is compared where a database can't tell what is new."""
+
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
+        what = f"what is new in {self.source.table}" if self.source.cursor and cursors else self.source.table
+        return f"{what} at {self.source.address.place}"
+
+    def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
+        from lakehouse.sources.jdbc.anywhere import plan_anywhere
+        from lakehouse.sources.jdbc.exported import plan_postgres
+
+        login = Login(self.name, self.source)
+        planned = plan_postgres if self.source.address.kind == "postgresql" else plan_anywhere
+        last = cursors[-1] if cursors else None
+        with in_words(login):
+            connection = connect(session, login)
+            kept = False
+            try:
+                batch = planned(session, connection, last, self.bronze)
+                kept = batch is not None
+                return batch
+            finally:
+                if not kept:
+                    connection.close()

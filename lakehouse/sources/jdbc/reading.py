@@ -1,0 +1,87 @@
+"""Read a database's rows with Spark, once, and tell those that landed already from those that did not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.delta import read_table
+from lakehouse.delta.commit import quoted
+from lakehouse.errors import ContractError
+from lakehouse.sources.files.inspection import bronze_name
+from lakehouse.sources.jdbc.connection import Login, in_words
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+
+def read_rows(
+    session: SparkSession, login: Login, queries: Sequence[str], names: Sequence[str], *, first: str = ""
+) -> DataFrame:
+    """The rows of all queries, each read by a connection of its own: the columns under ``names``, ``_file``, ``_row``.
+
+    They are read here and now and held by Spark, in memory and on its local disk, so that what is counted is what
+    lands and the database is free again. ``first`` is what each connection says before it reads. Raises as in_words.
+    """
+    from pyspark.sql import functions as F
+
+    # Spark would pad CHAR columns itself; a database does so or does not.
+    session.conf.set("spark.sql.readSideCharPadding", "false")
+    options = {
+        **login.properties(),
+        "url": login.source.url.get_secret_value(),
+        "driver": login.driver,
+        "fetchsize": str(login.source.fetch_size),
+        "preferTimestampNTZ": "true",
+        **({"sessionInitStatement": first} if first else {}),
+    }
+    with in_words(login):
+        frames = [
+            session.read.format("jdbc").options(**options, dbtable=f"({query}) q").load().toDF(*names)
+            for query in queries
+        ]
+        rows = reduce(lambda one, other: one.union(other), frames)
+        placed = rows.select(
+            *(F.col(quoted(name)) for name in names),
+            F.lit(".".join(login.source.names)).alias("_file"),
+            F.monotonically_increasing_id().alias("_row"),
+        )
+        return placed.localCheckpoint(eager=True)
+
+
+def without_landed(
+    session: SparkSession, login: Login, rows: DataFrame, key: Sequence[str], bronze: Path, since: Column | None = None
+) -> DataFrame:
+    """Those of the rows that differ from what landed last under their key, in any column; ``since`` limits where
+    that is looked for. Raises ContractError where two rows have one key."""
+    from pyspark.sql import functions as F
+
+    keys = [bronze_name(name) for name in key]
+    doubled = rows.groupBy(*map(quoted, keys)).count().where("count > 1").limit(1).collect()
+    if doubled:
+        raise ContractError(
+            f"{login.where}: two rows of {login.source.table} have the key {tuple(doubled[0])[:-1]!r}; nothing landed",
+            hint=f"Correct sources.{login.name}.key: it must tell a row from all others.",
+        )
+    values = [name for name in rows.columns if name not in ("_file", "_row")]
+    landed = read_table(session, bronze).where("_kind = 'record'")
+    if since is not None:
+        landed = landed.where(since)
+    there = set(landed.columns)
+    content = F.struct(*(F.col(quoted(n)) if n in there else F.lit(None).alias(n) for n in values))
+    newest = (
+        landed.groupBy(*(F.col(quoted(name)).alias(f"_key{i}") for i, name in enumerate(keys)))
+        .agg(F.max_by(content, F.struct("_batch", "_row")).alias("_landed"))
+    )  # fmt: skip
+    same_key = reduce(
+        lambda one, other: one & other,
+        (F.col(quoted(name)).eqNullSafe(F.col(f"_key{i}")) for i, name in enumerate(keys)),
+    )
+    same = reduce(
+        lambda one, other: one & other,
+        (F.col(quoted(n)).eqNullSafe(F.col("_landed").getField(n)) for n in values),
+    )
+    fresh = rows.join(newest, same_key, "left").where(F.col("_landed").isNull() | ~same)
+    return fresh.select(*map(quoted, rows.columns)).localCheckpoint(eager=True)
