@@ -201,7 +201,7 @@ def test_kill_9(spark: Any, make_project: Any, delay: float, who: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[pytest.mark.torture] if seed % 100 else []) for seed in range(500)]
+    "seed", [pytest.param(seed, marks=[pytest.mark.torture] if seed % 250 else []) for seed in range(500)]
 )
 def test_kill_9_at_random(spark: Any, make_project: Any, seed: int) -> None:
     moment = random.Random(seed)

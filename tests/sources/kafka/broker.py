@@ -86,6 +86,7 @@ class Broker:
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl_plaintext.plain.sasl.jaas.config": _in_properties(jaas),
             "log.dirs": str(self.folder / "data"),
+            "log.retention.ms": "-1",  # what tests send is dated, and old
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",
