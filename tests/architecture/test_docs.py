@@ -65,7 +65,7 @@ def test_each_file_that_is_linked_is_there() -> None:
 
 def test_readme_opens_with_the_picture_and_the_two_commands() -> None:
     text = README.read_text()
-    assert text.index("```\n raw files") < text.index("$ make demo") < text.index("$ make test") < text.index("\n## ")
+    assert text.index("```\n raw sources") < text.index("$ make demo") < text.index("$ make test") < text.index("\n## ")
     assert len(text.splitlines()) <= 200
 
 
