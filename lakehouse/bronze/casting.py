@@ -17,13 +17,13 @@ WIDER = {
 }
 """What each type fits into, whatever the value."""
 _TEXTS = {
-    "boolean": r"(?i)^(true|false)$",
-    "date": r"^\d{4}-\d{2}-\d{2}$",
+    "boolean": r"(?i)^(true|false)\z",
+    "date": r"^\d{4}-\d{2}-\d{2}\z",
     # A time of day alone would become a time of today, and more digits than Spark keeps would be cut.
-    "timestamp": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$",
-    "timestamp_ntz": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?$",
-    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), r"^[+-]?\d+$"),
-    **dict.fromkeys(("float", "double"), r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|-?Infinity)$"),
+    "timestamp": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?\z",
+    "timestamp_ntz": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?\z",
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), r"^[+-]?\d+\z"),
+    **dict.fromkeys(("float", "double"), r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|-?Infinity)\z"),
 }
 
 
@@ -47,7 +47,11 @@ def exactly(value: Column, kind: str, into: str) -> Column:
     a double is the nearest one."""
     from pyspark.sql import functions as F
 
+    if kind == "string" and not (_pattern(into) or into in ("binary", "string")):
+        return F.lit(None).cast(into)  # a text is no array and no struct
     cast = value.try_cast(into)
+    if kind == "string" and into == "binary":
+        return cast
     if kind == "string":
         return F.when(value.rlike(_pattern(into)), cast)
     if into == "string":
@@ -59,8 +63,8 @@ def _pattern(into: str) -> str:
     scale = re.fullmatch(r"decimal\(\d+,(\d+)\)", into)
     if scale is not None:
         return (
-            rf"^[+-]?(\d+(\.\d{{0,{scale[1]}}}0*)?|\.\d{{1,{scale[1]}}}0*)$"
+            rf"^[+-]?(\d+(\.\d{{0,{scale[1]}}}0*)?|\.\d{{1,{scale[1]}}}0*)\z"
             if scale[1] != "0"
-            else r"^[+-]?\d+(\.0*)?$"
+            else r"^[+-]?\d+(\.0*)?\z"
         )
     return _TEXTS.get(into, "")

@@ -16,7 +16,7 @@ from lakehouse.config import Source
 from lakehouse.delta import Draft, read_table, set_properties
 from lakehouse.delta.commit import make_room, table_properties
 from lakehouse.delta.counted import Counts, append_counted
-from lakehouse.errors import ConservationError
+from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 from lakehouse.tables.quarantine import Resolution
 
@@ -76,6 +76,11 @@ def land(
     number = receipts.table.version + 1 if receipts.table is not None else 0
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
+    if batch.once and (source.columns or source.changed_types != "reject"):
+        raise ContractError(
+            f"sources.{name}: what is read once can't be compared with declared types; nothing landed",
+            hint=f"Take sources.{name}.columns and changed_types out of conf/, and cast in silver.",
+        )
     agreed = check_columns(name, source, receipts, parts)
     frame = fitted(name, source, receipts, frame, agreed)
     check_types(name, receipts, frame)
@@ -155,7 +160,11 @@ def _land_once(
     except Exception:
         batch.require_unchanged()  # where the source is the cause, it says so
         raise
-    check(written["record"] + written["reject"])
+    try:
+        check(written["record"] + written["reject"])
+    except BaseException:
+        draft.discard(path)
+        raise
     counts = counted(written["record"], written["reject"] + len(batch.rejects))
     draft.add(marked(beside(counts)))
     draft.commit()

@@ -129,7 +129,7 @@ class KafkaSource(Contract):
 
 
 class JdbcSource(Contract):
-    """A table of a database: a snapshot of it whenever it changed or, with a cursor, what is new in it."""
+    """A table of a database: a snapshot (on Postgres whenever it changed, else each run) or what is new in it."""
 
     type: Literal["jdbc"]
     url: SecretStr
@@ -177,6 +177,9 @@ class JdbcSource(Contract):
             raise ValueError(f"driver is needed: the class of the driver for {address.kind}")
         if self.overlap is not None and self.cursor is None:
             raise ValueError("overlap is for a cursor; name one, or take it out")
+        if self.cursor is not None and (self.columns or "rescue" in (self.new_columns, self.changed_types)):
+            # What is read again is compared with what landed, as the database has it.
+            raise ValueError("a cursor goes with no declared columns and no rescue; cast in silver")
         if address.kind != "postgresql":
             if self.partitions > 1 or self.partition_column is not None:
                 raise ValueError("partitions are for Postgres: elsewhere they would not see one snapshot")

@@ -51,7 +51,7 @@ def append_counted(
     try:
         check(counts)
     except BaseException:
-        _take_away(path, [path / unquote(file.path()) for file in _added(data.actions())], whole=new)
+        take_away(path, [path / unquote(file.path()) for file in _added(data.actions())], whole=new)
         raise
     some = jvm.scala.Option.apply
     operation = getattr(delta, "DeltaOperations$Write")(
@@ -60,7 +60,7 @@ def append_counted(
     transaction.commitIfNeeded(data.actions(), operation, data.stringTags())
 
 
-def _take_away(path: Path, files: list[Path], *, whole: bool) -> None:
+def take_away(path: Path, files: list[Path], *, whole: bool) -> None:
     """Remove files that no commit knows, and the table's folder where it holds nothing else."""
     for file in files:
         file.unlink(missing_ok=True)

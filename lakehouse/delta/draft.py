@@ -10,6 +10,9 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from lakehouse.delta.counted import take_away
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +32,7 @@ class Draft:
         self._none = self._jvm.scala.Option.empty()
         # A transaction asks for the thread's session, not for the one that made it.
         self._jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self._spark)
+        session.conf.set("spark.databricks.delta.stats.collect", "true")  # what is written is counted by them
         self._delta = self._jvm.org.apache.spark.sql.delta
         self._log = self._delta.DeltaLog.forTable(self._spark, str(path))
         self._transaction = self._log.startTransaction(self._none, self._none)
@@ -54,6 +58,12 @@ class Draft:
         by = self._jvm.scala.Some(self._python.toSeq([self._partition_by]))
         operation = self._delta.DeltaOperations.Write(self._append, by, *([self._none] * 7))
         self._transaction.commit(self._python.toSeq(self._actions), operation)
+
+    def discard(self, path: Path) -> None:
+        """Take away what was written and will not be committed, and the folder of a table that never was."""
+        added = [action for action in self._actions if action.getClass().getSimpleName() == "AddFile"]
+        files = [path / unquote(action.path()) for action in added]
+        take_away(path, files, whole=self._transaction.readVersion() < 0)
 
     def _take(self, actions: Any) -> Counter[str]:
         found: Counter[str] = Counter()

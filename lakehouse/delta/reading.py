@@ -30,8 +30,7 @@ def read_table(session: SparkSession, path: Path, version: int | None = None) ->
     """
     table = DeltaTable(str(path), version=version)
     files = [path / unquote(file) for file in table.get_add_actions().column("path").to_pylist()]
-    features = set(table.protocol().reader_features or [])
-    if 0 < len(files) <= FEW and features <= PLAIN and not PATTERN & set(str(path)):
+    if 0 < len(files) <= FEW and _plain(table) and not PATTERN & set(str(path)):
         from pyspark.sql.types import StructType
 
         schema = StructType.fromJson(json.loads(table.schema().to_json()))
@@ -52,6 +51,13 @@ def held(frame: DataFrame) -> Iterator[DataFrame]:
         yield kept
     finally:
         kept._jdf.queryExecution().analyzed().rdd().unpersist(False)
+
+
+def _plain(table: DeltaTable) -> bool:
+    protocol = table.protocol()
+    if protocol.min_reader_version == 1:
+        return True
+    return protocol.min_reader_version >= 3 and set(protocol.reader_features or []) <= PLAIN
 
 
 def has_columns_of(frame: DataFrame, path: Path) -> bool:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from lakehouse.bronze import land, records
 from lakehouse.bronze.quarantine import resolutions
@@ -120,12 +122,27 @@ def in_words(workspace: Workspace, address: str) -> Iterator[None]:
     except LakehouseError:
         raise
     except Exception as error:
-        raise _in_words(workspace, address, error) from error
+        # A source's own account may hold a secret: only a table's is kept beside ours.
+        cause = None if address.startswith("bronze.") else error
+        raise _in_words(workspace, address, error) from cause
+
+
+def _without_secrets(workspace: Workspace, address: str, text: str) -> str:
+    """What is said, without any text that the source's settings hold as a secret."""
+    source = workspace.project.config.sources.get(address.removeprefix("bronze."))
+    waiting: list[Any] = [source.model_dump()] if source is not None and address.startswith("bronze.") else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, SecretStr) and value.get_secret_value():
+            text = text.replace(value.get_secret_value(), "…")
+    return text
 
 
 def _in_words(workspace: Workspace, address: str, error: Exception) -> LakehouseError:
     """What Spark or the system says, as one of our errors."""
-    text = str(error)
+    text = _without_secrets(workspace, address, str(error))
     root = workspace.project.root
     if "No space left on device" in text:
         return StorageError(

@@ -156,7 +156,7 @@ def _said(login: Login, error: Exception) -> LakehouseError:
         java = None
     if java is None:
         state, text = _state_in(str(error))
-    first = login.without_secrets(" ".join((text or str(error)).split())[:500])
+    first = login.without_secrets(" ".join((text or str(error)).split()))[:500]
     return _typed(login, state, first)
 
 

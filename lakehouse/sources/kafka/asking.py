@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceUnavailableError
-from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings
+from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings, in_jaas
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -106,4 +106,4 @@ def _in_words(name: str, source: KafkaSource, error: Any) -> SourceUnavailableEr
 
 def _without_password(said: str, source: KafkaSource) -> str:
     secret = source.password.get_secret_value() if source.password else ""
-    return said.replace(secret, "…") if secret else said
+    return said.replace(secret, "…").replace(in_jaas(secret), "…") if secret else said

@@ -27,7 +27,7 @@ def client_settings(name: str, source: KafkaSource, folder: Path) -> dict[str, s
         "client.id": f"lakehouse-{name}",
     }
     if source.sasl_mechanism and source.username is not None and source.password is not None:
-        user, password = _in_jaas(source.username), _in_jaas(source.password.get_secret_value())
+        user, password = in_jaas(source.username), in_jaas(source.password.get_secret_value())
         settings["sasl.mechanism"] = source.sasl_mechanism
         settings["sasl.jaas.config"] = (
             f'{_LOGIN[source.sasl_mechanism]} required username="{user}" password="{password}";'
@@ -43,7 +43,7 @@ def client_settings(name: str, source: KafkaSource, folder: Path) -> dict[str, s
     return settings
 
 
-def _in_jaas(text: str) -> str:
+def in_jaas(text: str) -> str:
     """The text as it stands between quotes in a login configuration; a raw line's end would end it."""
     for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
         text = text.replace(plain, escaped)
