@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse.config import Project
+from lakehouse.delta import read_table
 from lakehouse.errors import GateError, LockedError
 from lakehouse.pipeline import Report, Result, build, ingest, plan
 from tests.laws.shop import SOURCES, TABLES, Row, agree, rows_of, write_orders
@@ -96,11 +97,19 @@ def test_a_row_that_goes_leaves_gold(spark: Any, shop: Project) -> None:
     assert {row["customer"] for row in rows_of(shop.path("gold.totals"))} == {"bob", "eve"}
 
 
-@pytest.mark.parametrize("why", ["deletion vectors", "many files"])
+@pytest.mark.parametrize("why", ["deletion vectors", "mapped columns", "many files"])
 def test_a_table_that_is_left_to_delta(spark: Any, shop: Project, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """Files alone are not the rows of every table: a deleted row is still in its file."""
     if why == "many files":
         monkeypatch.setattr("lakehouse.delta.reading.FEW", 0)
+    elif why == "mapped columns":
+        table = f"delta.`{shop.path('silver.orders')}`"
+        mapped = "'delta.columnMapping.mode' = 'name', 'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5'"
+        spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ({mapped})")
+        spark.sql(f"ALTER TABLE {table} RENAME COLUMN customer TO other")
+        spark.sql(f"ALTER TABLE {table} RENAME COLUMN seq TO customer")
+        assert None not in read_table(spark, shop.path("silver.orders")).select("other").toPandas()["other"].tolist()
+        return
     else:
         table = f"delta.`{shop.path('silver.orders')}`"
         spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES (delta.enableDeletionVectors = true)")
