@@ -12,6 +12,7 @@ import pyarrow as pa
 from lakehouse.sources.files.inspection import (
     LONGEST_RECORD,
     Inspection,
+    at_once,
     blocks,
     is_utf8,
     spark_opens,
@@ -51,7 +52,7 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
 def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
     """The columns, and whether nothing stands before them (no mark, no blank line); or why there are none."""
     with path.open("rb") as file:
-        head = file.read(LONGEST_RECORD)
+        head = file.read(at_once(file, LONGEST_RECORD))
         whole = not file.read(1)
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     blank = _BLANK_LINES.match(head, mark)

@@ -80,7 +80,7 @@ def unpack(path: Path, kind: str, into: Path) -> None:
             try:
                 file.write(block)
             except OSError as error:
-                raise _full(into, error) from error
+                raise full(into, error) from error
 
 
 def _gunzip(path: Path) -> Iterator[bytes]:
@@ -142,7 +142,7 @@ def _made(above: Path) -> tuple[Path, int]:
     except OSError as error:
         raise StorageError(
             f"{above}: can't be written: {error.strerror}",
-            hint="Packed files are unpacked there: make it writable for this user, or free space.",
+            hint="Files are unpacked and joined there: make it writable for this user, or free space.",
         ) from error
     return folder, lock
 
@@ -156,9 +156,10 @@ def _opened(folder: Path) -> int:
     return os.open(folder, os.O_RDONLY)
 
 
-def _full(into: Path, error: OSError) -> Exception:
+def full(into: Path, error: OSError) -> Exception:
+    """What is raised where the file can't be written."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return error
     return StorageError(
-        f"{into.parent}: the disk is full", hint="Packed files are unpacked there: free space, then run again."
+        f"{into.parent}: the disk is full", hint="Files are unpacked and joined there: free space, then run again."
     )

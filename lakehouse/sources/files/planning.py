@@ -106,7 +106,7 @@ def plan_batch(
         parts=tuple(Part(file.path, tuple(map(bronze_name, inspection.columns))) for file, inspection in looked),
         records=sum(inspection.records for _, inspection in looked),
         rejects=tuple(reject for _, inspection in looked for reject in inspection.rejects),
-        read=partial(_read, source, folder, [(file.path, inspection) for file, inspection in looked]),
+        read=partial(_read, source, folder, [(file.path, inspection) for file, inspection in looked], scratch),
         require_unchanged=partial(_require_unchanged, folder, files),
         note=_note(found),
         close=scratch.close,
@@ -197,7 +197,9 @@ def _count(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def _read(source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], session: SparkSession) -> DataFrame:
+def _read(
+    source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], scratch: Scratch, session: SparkSession
+) -> DataFrame:
     from lakehouse.sources.files.reading import read_files
 
-    return read_files(session, source, folder, files)
+    return read_files(session, source, folder, files, scratch)

@@ -16,6 +16,8 @@ from lakehouse.config import FilesSource
 from lakehouse.delta.commit import quoted
 from lakehouse.errors import ContractError
 from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
+from lakehouse.sources.files.joining import FILE, join, joinable
+from lakehouse.sources.files.packed import Scratch
 
 NEVER = "\0"
 """What stands in no file that Spark is given."""
@@ -31,8 +33,11 @@ ROW_CHECKS = {
 Files = list[tuple[str, Inspection]]
 
 
-def read_files(session: SparkSession, source: FilesSource, folder: Path, files: Files) -> DataFrame:
-    """The records of the files: their columns as bronze names them, ``_file`` and ``_row``."""
+def read_files(
+    session: SparkSession, source: FilesSource, folder: Path, files: Files, scratch: Scratch | None = None
+) -> DataFrame:
+    """The records of the files: their columns as bronze names them, ``_file`` and ``_row``. Where there is a scratch
+    folder, many small files are joined in it."""
     session.conf.set("spark.sql.files.openCostInBytes", OPEN_COST)
     frames: list[DataFrame] = []
     split: list[pa.Table] = []
@@ -46,7 +51,7 @@ def read_files(session: SparkSession, source: FilesSource, folder: Path, files: 
             kind = (inspection.columns, inspection.types, inspection.copy is not None)
             alike.setdefault(kind, []).append((path, inspection.copy))
     for (columns, *_), found in alike.items():
-        frames.append(_spark_rows(session, source, folder, columns, found))
+        frames.append(_spark_rows(session, source, folder, columns, found, scratch))
     if split:
         # Of a column in several chunks Spark takes the first and drops the others.
         frames.append(session.createDataFrame(pa.concat_tables(split, promote_options="default").combine_chunks()))
@@ -61,9 +66,36 @@ def _spark_rows(
     folder: Path,
     columns: tuple[str, ...],
     files: list[tuple[str, Path | None]],
+    scratch: Scratch | None,
 ) -> DataFrame:
-    found = [_escaped(str(copy or folder / path)) for path, copy in files]
-    reader = session.read
+    names, paths = [path for path, _ in files], [copy or folder / path for path, copy in files]
+    joined = scratch is not None and joinable(paths, source.format)
+    if scratch is not None and joined:
+        paths = [join(paths, source.format, source.delimiter, scratch)]
+    frame = _opened(session, source, (*columns, FILE) if joined else columns, paths)
+    metadata = frame.metadataColumn("_metadata")  # also where the source has a column of this name
+    values, row = _renamed(columns), _place(metadata)
+    if source.format == "parquet":
+        row = metadata.getField("row_index")
+    elif source.format == "text":
+        value = F.col("value")
+        values = [F.when(value.endswith("\r"), F.expr(BUT_LAST)).otherwise(value).alias("value")]
+    elif source.format == "binary":
+        values, row = [F.col("content"), F.col("length"), F.col("modificationTime").alias("modified_at")], F.lit(0)
+    if joined:
+        file = _at(names, F.col(FILE))
+    elif files[0][1]:  # the name of a copy is a number
+        copies = {int(copy.name): path for path, copy in files if copy}
+        numbered = [copies.get(number, "") for number in range(1 + max(copies))]
+        file = _at(numbered, F.substring_index(metadata.getField("file_path"), "/", -1))
+    else:
+        file = _file(metadata, folder, names)
+    return frame.select(*values, file.alias("_file"), row.cast("long").alias("_row"))
+
+
+def _opened(session: SparkSession, source: FilesSource, columns: tuple[str, ...], paths: list[Path]) -> DataFrame:
+    """The files as Spark's reader of their format gives them."""
+    found, reader = [_escaped(str(path)) for path in paths], session.read
     if source.format == "parquet":
         frame = reader.parquet(*found)
     elif source.format == "text":
@@ -83,17 +115,7 @@ def _spark_rows(
         else:
             # No encoding is named: given one, Spark writes each number anew instead of copying its digits.
             frame = reader.options(lineSep="\n", maxStringLen=2**31 - 1).json(found)
-    metadata = frame.metadataColumn("_metadata")  # also where the source has a column of this name
-    values, row = _renamed(columns), _place(metadata)
-    if source.format == "parquet":
-        row = metadata.getField("row_index")
-    elif source.format == "text":
-        value = F.col("value")
-        values = [F.when(value.endswith("\r"), F.expr(BUT_LAST)).otherwise(value).alias("value")]
-    elif source.format == "binary":
-        values, row = [F.col("content"), F.col("length"), F.col("modificationTime").alias("modified_at")], F.lit(0)
-    place = _file_of_copy(metadata, files) if files[0][1] else _file(metadata, folder, [path for path, _ in files])
-    return frame.select(*values, place.alias("_file"), row.cast("long").alias("_row"))
+    return frame
 
 
 def _split_rows(path: str, columns: tuple[str, ...], rows: pa.Table) -> pa.Table:
@@ -121,14 +143,9 @@ def _file(metadata: Column, folder: Path, paths: list[str]) -> Column:
     return F.when(path.startswith(prefix), F.substr(path, F.lit(len(prefix) + 1))).otherwise(path)
 
 
-def _file_of_copy(metadata: Column, files: list[tuple[str, Path | None]]) -> Column:
-    """The path of the packed file. Its copy's name is a number; as one text the paths are one constant of the plan."""
-    paths = [""] * (1 + max(int(copy.name) for _, copy in files if copy))
-    for path, copy in files:
-        if copy:
-            paths[int(copy.name)] = path
-    number = F.substring_index(metadata.getField("file_path"), "/", -1).cast("int")
-    return F.element_at(F.from_json(F.lit(json.dumps(paths)), "array<string>"), number + 1)
+def _at(paths: list[str], number: Column) -> Column:
+    """The path of that number, from 0. As one text the paths are one constant of the plan."""
+    return F.element_at(F.from_json(F.lit(json.dumps(paths)), "array<string>"), number.cast("int") + 1)
 
 
 def _plain(path: str) -> bool:
