@@ -97,8 +97,8 @@ def land(
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
 
-    def counted(landed: int, rejected: int) -> Landing:
-        return Landing(number, landed + rejected, landed, rejected, note)
+    def counted(landed: int, rejected: int, said: str = "") -> Landing:
+        return Landing(number, landed + rejected, landed, rejected, "; ".join(filter(None, [note, said])))
 
     def beside(counts: Landing) -> DataFrame:
         """All rows of the batch that are no record of its frame."""
@@ -146,7 +146,7 @@ def _land_once(
     marked: Callable[[DataFrame], DataFrame],
     frame: DataFrame,
     check: Callable[[int], None],
-    counted: Callable[[int, int], Landing],
+    counted: Callable[..., Landing],
     beside: Callable[[Landing], DataFrame],
     properties: dict[str, str],
 ) -> Landing:
@@ -162,10 +162,17 @@ def _land_once(
         raise
     try:
         check(written["record"] + written["reject"])
+        seen, said = batch.witness(draft.files(path)) if batch.witness else (written.total(), "")
+        if seen != written.total():
+            raise ConservationError(
+                f"{path}: {batch.took}: Spark wrote {written.total():,} records and its files hold {seen:,}; "
+                "nothing landed",
+                hint="This is a defect of the engine: please report it with what causes it.",
+            )
     except BaseException:
         draft.discard(path)
         raise
-    counts = counted(written["record"], written["reject"] + len(batch.rejects))
+    counts = counted(written["record"], written["reject"] + len(batch.rejects), said)
     draft.add(marked(beside(counts)))
     draft.commit()
     return counts

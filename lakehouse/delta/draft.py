@@ -61,9 +61,12 @@ class Draft:
 
     def discard(self, path: Path) -> None:
         """Take away what was written and will not be committed, and the folder of a table that never was."""
+        take_away(path, self.files(path), whole=self._transaction.readVersion() < 0)
+
+    def files(self, path: Path) -> list[Path]:
+        """What was written so far."""
         added = [action for action in self._actions if action.getClass().getSimpleName() == "AddFile"]
-        files = [path / unquote(action.path()) for action in added]
-        take_away(path, files, whole=self._transaction.readVersion() < 0)
+        return [path / unquote(action.path()) for action in added]
 
     def _take(self, actions: Any) -> Counter[str]:
         found: Counter[str] = Counter()

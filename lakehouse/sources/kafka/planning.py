@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceChangedError, SourceUnavailableError
-from lakehouse.sources.kafka.asking import Topic, ask
+from lakehouse.sources.kafka.again import judge_again
+from lakehouse.sources.kafka.asking import Topic, ask, committed_in
 from lakehouse.sources.kafka.ranges import Ranges, next_ranges
 from lakehouse.sources.kafka.reading import read
+from lakehouse.sources.kafka.witness import require_all
 from lakehouse.tables.batch import Batch
+from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,15 +44,29 @@ class Kafka:
         # Where a later start was chosen, the first receipt is what later batches go on from, records or not.
         if not ranges.filled and not ranges.gone and (cursor or start == "earliest"):
             return None
+        return self._batch(session, topic, ranges)
+
+    def again(self, session: SparkSession, rejects: Sequence[Again], scratch: Path) -> Parsed:
+        return judge_again(session, self.source, rejects)
+
+    def _batch(self, session: SparkSession, topic: Topic, ranges: Ranges) -> Batch:
         offsets = {str(number): end for number, end in sorted(ranges.end.items())}
-        lost = {"lost": list(ranges.gone)} if ranges.gone else {}
+        cursor = {"topic": topic.name, "topic_id": topic.id, "offsets": offsets}
+        asked = partial(committed_in, session, self.name, self.source, self.folder)
         return Batch(
-            cursor={"topic": topic.name, "topic_id": topic.id, "offsets": offsets, **lost},
+            cursor=cursor | ({"lost": list(ranges.gone)} if ranges.gone else {}),
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
             once=True,
             require_unchanged=partial(self._require_unchanged, session, topic),
+            witness=partial(require_all, self.name, topic.name, ranges.filled, asked),
+            then=partial(self._next, session, topic, cursor),
         )
+
+    def _next(self, session: SparkSession, topic: Topic, cursor: dict[str, Any]) -> Batch | None:
+        """What the topic had when the run asked, and the batch that ends at the cursor did not take."""
+        ranges = next_ranges(topic, cursor, self.source.max_records)
+        return self._batch(session, topic, ranges) if ranges.filled else None
 
     def _require_unchanged(self, session: SparkSession, planned: Topic) -> None:
         """What was read by name and offset is of the topic that was planned, not of one made since."""

@@ -18,6 +18,8 @@ SCHEMA = (
     "headers array<struct<key: string, value: binary>>"
 )
 """What Spark's Kafka source gives."""
+KINDS = ("CreateTime", "LogAppendTime")
+"""What a timestamp may be, by the number that Kafka has for it."""
 PATIENCE = {
     "kafka.request.timeout.ms": "10000",
     "kafka.default.api.timeout.ms": "15000",
@@ -37,16 +39,17 @@ def read(
     Columns: key (binary), value (string, or binary as it came), headers, timestamp, timestamp_type, and bronze's own.
     A reject keeps key, headers and times; its value stands in ``_raw``.
     """
+    return judged(session, _records(session, name, source, folder, ranges), source.value)
+
+
+def judged(session: SparkSession, frame: DataFrame, kind: str) -> DataFrame:
+    """What Spark's source gives as records and rejects of bronze."""
     from pyspark.sql import functions as F
 
-    session.conf.set("spark.sql.variant.allowDuplicateKeys", "false")
-    session.conf.set("spark.sql.variant.validateUnicodeInJsonParsing", "true")
-    frame = _records(session, name, source, folder, ranges)
-    reason = _reason(source.value)
     kept = F.col("_reason").isNull()
-    value = F.col("value") if source.value == "binary" else F.col("value").cast("string")
-    kinds = F.when(F.col("timestampType") == 0, "CreateTime").when(F.col("timestampType") == 1, "LogAppendTime")
-    return frame.withColumn("_reason", reason).select(
+    value = F.col("value") if kind == "binary" else F.col("value").cast("string")
+    kinds = F.get(F.array(*map(F.lit, KINDS)), F.col("timestampType"))
+    return frame.withColumn("_reason", reason(session, kind)).select(
         "key",
         F.when(kept, value).alias("value"),
         "headers",
@@ -80,19 +83,22 @@ def _records(
     return session.read.format("kafka").options(**options).load()
 
 
-def _reason(kind: str) -> Column:
+def reason(session: SparkSession, kind: str) -> Column:
     """Why a value is no record; null where it is one, as for a tombstone, which has no value."""
     from pyspark.sql import functions as F
+
+    session.conf.set("spark.sql.variant.allowDuplicateKeys", "false")
+    session.conf.set("spark.sql.variant.validateUnicodeInJsonParsing", "true")
 
     if kind == "binary":
         return F.lit(None).cast("string")
     text = F.col("value").cast("string")
-    reason = F.when(F.col("value").isNull(), F.lit(None)).when(~F.is_valid_utf8(text), NOT_UTF8)
+    verdict = F.when(F.col("value").isNull(), F.lit(None)).when(~F.is_valid_utf8(text), NOT_UTF8)
     if kind == "text":
-        return reason
+        return verdict
     # Spark's parser reads the first value and leaves the rest, so each text is put into an array before a word that
     # nobody can know: only where that word is the second element is the text one value, and nothing but that.
     word = secrets.token_hex(16)
     parsed = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{word}"]')))
     whole = F.try_variant_get(parsed, "$[1]", "string").eqNullSafe(word)
-    return reason.when(~whole, NOT_JSON)
+    return verdict.when(~whole, NOT_JSON)
