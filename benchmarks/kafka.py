@@ -1,7 +1,7 @@
 """Ingest from a real broker: the engine and plain Spark land the same offsets of a topic in turn, in a warm session.
 
-``python -m benchmarks.kafka FOLDER SERVERS FILE ROUNDS [WORK]`` is the process with the session; it writes its rounds
-to FILE. The broker is a process of its own, whose CPU seconds and memory are nobody's.
+``python -m benchmarks.kafka FOLDER SERVERS FILE PROFILE ROUNDS [WORK]`` is the process with the session; it
+writes its rounds to FILE. The broker is a process of its own, whose CPU seconds and memory are nobody's.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from lakehouse.config import Project
 
 RECORDS, PARTITIONS = 1_000_000, 4
-TOPIC = "readings"
 KINDS = ("text", "json")
+PROFILES = ("local", "cluster")
+"""Short runs on one machine, with half of Java's compiler; and long ones, with all of it. Two cores both."""
 SCHEMA = "id bigint, sensor string, value double, at bigint"
 WARM_UP = 2
 GOAL, PART = 100_000, 0.8
@@ -51,34 +52,36 @@ def kafka(bench: Workbench) -> Iterator[Figure]:
 def _figures(bench: Workbench, folder: Path, servers: str) -> Iterator[Figure]:
     file, number = folder / "rounds.json", bench.rounds(5)
 
-    def measured(rounds: int, *work: str) -> tuple[Any, Cost]:
-        words = ("-m", "benchmarks.kafka", str(folder), servers, str(file), str(rounds), *work)
+    def measured(profile: str, rounds: int, *work: str) -> tuple[Any, Cost]:
+        words = ("-m", "benchmarks.kafka", str(folder), servers, str(file), profile, str(rounds), *work)
         cost = bench.python(*words).cost
         return json.loads(file.read_text()), cost
 
-    bench.begin()
-    found, _ = measured(number)
-    costs = {work: [Cost(**cost) for cost in found[work]] for work in WORKS}
+    for profile in PROFILES:
+        bench.begin()
+        found, _ = measured(profile, number)
+        costs = {work: [Cost(**cost) for cost in found[work]] for work in WORKS}
+        for kind in KINDS:
+            yield from _speed(bench, profile, kind, costs, found["bytes"])
+        yield bench.figure(
+            f"kafka: nothing new, {profile}",
+            "s",
+            found["empty_s"],
+            goal=0.3,
+            how="`pipeline.ingest` of the same source when nothing was sent since, in the same session",
+        )
     for kind in KINDS:
-        yield from _speed(bench, kind, costs, found["bytes"])
-    yield bench.figure(
-        "kafka: nothing new",
-        "s",
-        found["empty_s"],
-        goal=0.3,
-        how="`pipeline.ingest` of the same source when nothing was sent since, in the same session",
-    )
-    for kind in KINDS:
-        rounds = Rounds([measured(1, kind)[1]], [measured(1, "plain")[1]])
-        yield bench.memory(f"kafka: {kind}", rounds, floor_is=f"a session that does {PLAIN}")
+        rounds = Rounds([measured("local", 1, kind)[1]], [measured("local", 1, "plain")[1]])
+        yield bench.memory(f"kafka: {kind}, {profile}", rounds, floor_is=f"a session that does {PLAIN}")
 
 
-def _speed(bench: Workbench, kind: str, costs: dict[str, list[Cost]], size: float) -> Iterator[Figure]:
+def _speed(bench: Workbench, profile: str, kind: str, costs: dict[str, list[Cost]], size: float) -> Iterator[Figure]:
     rounds = Rounds(costs[kind], costs["plain"])
     how = (
         f"`pipeline.ingest` of {RECORDS:,} messages of {size:.0f} bytes in {PARTITIONS} partitions as {kind} into a "
-        f"new bronze table, after {WARM_UP} rounds that are not counted, in one warm session beside the broker: ask "
-        "for offsets, judge each value, count, append with provenance and receipt, count again by offsets"
+        f"new bronze table, after {WARM_UP} rounds that are not counted, in one warm session of `spark.profile: "
+        f"{profile}` beside the broker: ask for offsets, judge each value, count, append with provenance and receipt, "
+        "count again by offsets"
     )
     peer: dict[str, Any] = {}
     if kind == "json":
@@ -97,7 +100,7 @@ def _speed(bench: Workbench, kind: str, costs: dict[str, list[Cost]], size: floa
         **peer,
     )
     yield bench.figure(
-        f"kafka: {kind}, part of plain Spark's speed",
+        f"kafka: {kind}, {profile}, part of plain Spark's speed",
         "×",
         median(plain.wall_s / ours.wall_s for ours, plain in zip(rounds.ours, rounds.floor, strict=True)),
         goal=PART,
@@ -105,7 +108,7 @@ def _speed(bench: Workbench, kind: str, costs: dict[str, list[Cost]], size: floa
         how="the same rounds, each beside the plain one of its turn",
     )
     yield bench.figure(
-        f"kafka: {kind}, CPU",
+        f"kafka: {kind}, {profile}, CPU",
         "CPU s",
         rounds.median("cpu_s"),
         floor=rounds.median("cpu_s", "floor"),
@@ -118,30 +121,35 @@ def main(words: Sequence[str]) -> None:
     from lakehouse.config import load_project
     from lakehouse.spark import open_session
 
-    folder, servers, file, rounds = Path(words[0]), words[1], Path(words[2]), int(words[3])
+    folder, servers, file, profile = Path(words[0]), words[1], Path(words[2]), words[3]
     sources = "".join(
-        f'  {kind}: {{type: kafka, servers: "{servers}", topic: {TOPIC}, value: {kind}}}\n' for kind in KINDS
+        f'  {kind}: {{type: kafka, servers: "{servers}", topic: {profile}, value: {kind}}}\n' for kind in KINDS
     )
     for below in ("conf", "jobs"):
         (folder / below).mkdir(exist_ok=True)
-    (folder / "conf" / "base.yaml").write_text(f"name: bench\nroot: lake\ntables: jobs.bench\nsources:\n{sources}")
+    (folder / "conf" / "base.yaml").write_text(
+        f"name: bench\nroot: lake\ntables: jobs.bench\nspark: {{profile: {profile}, master: 'local[*]'}}\n"
+        f"sources:\n{sources}"
+    )
     (folder / "jobs" / "bench.py").touch()
     project = load_project(folder)
     spark = open_session(project)
-    works = _works(spark, project, servers)
-    if words[4:]:
-        works[words[4]]()
+    works = _works(spark, project, servers, profile)
+    if words[5:]:
+        works[words[5]]()
         file.write_text("{}")
         return
-    size = _fill(spark, servers)
-    file.write_text(json.dumps({**_measured(spark, project, works, rounds), "bytes": size}))
+    size = _fill(spark, servers, profile)
+    file.write_text(json.dumps({**_measured(spark, project, works, int(words[4])), "bytes": size}))
 
 
-def _fill(spark: SparkSession, servers: str) -> float:
+def _fill(spark: SparkSession, servers: str, topic: str) -> float:
     """Make the topic and send the messages; returns the mean bytes of a message."""
     from tests.sources.kafka.producing import Topics
 
-    Topics(spark, servers).make(TOPIC, PARTITIONS)
+    topics = Topics(spark, servers)
+    topics.make(topic, PARTITIONS)
+    topics.close()
     fields = (
         "id",
         "concat('sensor-', id % 1000) AS sensor",
@@ -149,14 +157,14 @@ def _fill(spark: SparkSession, servers: str) -> float:
         "1763640000000 + id AS at",
     )
     sent = spark.range(RECORDS).selectExpr(*fields).selectExpr("sensor AS key", "to_json(struct(*)) AS value")
-    sent.write.format("kafka").option("kafka.bootstrap.servers", servers).option("topic", TOPIC).save()
+    sent.write.format("kafka").option("kafka.bootstrap.servers", servers).option("topic", topic).save()
     return float(sent.selectExpr("avg(octet_length(value)) AS size").first()["size"])  # type: ignore[index]
 
 
-def _works(spark: SparkSession, project: Project, servers: str) -> dict[str, Callable[[], None]]:
+def _works(spark: SparkSession, project: Project, servers: str, topic: str) -> dict[str, Callable[[], None]]:
     """Each lands the whole topic in a new table."""
     others = ("topic", "partition", "offset", "timestamp", "timestampType")
-    reader = spark.read.format("kafka").options(**{"kafka.bootstrap.servers": servers, "subscribe": TOPIC})
+    reader = spark.read.format("kafka").options(**{"kafka.bootstrap.servers": servers, "subscribe": topic})
 
     def ours(kind: str) -> None:
         shutil.rmtree(project.root, ignore_errors=True)
