@@ -61,7 +61,8 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
         finally:
             batch.close()
         total = _sum(total, Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note))
-        batch, receipts = batch.then(), workspace.receipts(address)
+        batch = batch.then()
+        receipts = workspace.receipts(address) if batch is not None else receipts
     return total
 
 

@@ -32,6 +32,7 @@ def test_each_round_takes_what_was_sent_since_the_last(reading: Reading, topics:
     assert [row[2] for row in places(project)] == [str(start + n) for start in (10, 40) for n in range(5)]
 
 
+@pytest.mark.torture  # a broker takes a while to come back
 def test_a_broker_that_is_away_is_asked_again_and_read_on(
     reading: Reading, broker: Broker, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,14 +29,16 @@ def test_a_broker_that_nobody_vouches_for_is_refused(reading: Reading, broker: B
     assert f"{broker.tls_servers} can't be asked: " in said and "certification path" in said
 
 
-def test_a_listener_that_is_not_encrypted_is_not_spoken_to(reading: Reading, broker: Broker, topic: str) -> None:
+def test_a_listener_that_is_not_encrypted_is_not_spoken_to(
+    reading: Reading, broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.sources.kafka.asking.PATIENCE_MS", 2000)
     ca = broker.certificates.authority
     said = refused(reading(servers=broker.servers, security_protocol="SSL", ca=ca))
     assert f"sources.events: {broker.servers} " in said
 
 
-@pytest.mark.parametrize("mechanism", SCRAM)
-@pytest.mark.parametrize("kept", ["env", "file"])
+@pytest.mark.parametrize(("mechanism", "kept"), list(zip(SCRAM, ("env", "file"), strict=True)))
 def test_scram_over_tls(
     reading: Reading,
     broker: Broker,

@@ -23,14 +23,15 @@ from tests.sources.kafka.broker import Broker
 from tests.sources.kafka.landed import Reading, places, take
 from tests.sources.kafka.producing import AT, Topics
 
-MANY, PARTITIONS = 200_000, 4
+MANY, PARTITIONS, SIZE = 20_000, 4, 500
+"""Records of some 2,500 bytes: partitions of 12 MiB."""
 
 
 @pytest.fixture
 def full(spark: Any, topics: Topics, topic: str) -> str:
-    """The test's topic with more than is read at once."""
+    """The test's topic with more than is fetched at once."""
     topics.widen(topic, PARTITIONS)
-    sent = spark.range(MANY).selectExpr(f"CAST(id % {PARTITIONS} AS int) AS partition", "repeat(id, 20) AS value")
+    sent = spark.range(MANY).selectExpr(f"CAST(id % {PARTITIONS} AS int) AS partition", f"repeat(id, {SIZE}) AS value")
     sent.write.format("kafka").option("kafka.bootstrap.servers", topics.servers).option("topic", topic).save()
     return topic
 
@@ -61,7 +62,7 @@ def while_it_is_read(project: Project, do: Callable[[], None]) -> threading.Thre
 def values_once(project: Project) -> None:
     """All that was sent landed, and each once; no consumer of ours is asked."""
     values = Counter(row["value"] for row in Landed(project, "events").kinds["record"])
-    assert values == Counter(str(number) * 20 for number in range(MANY))
+    assert values == Counter(str(number) * SIZE for number in range(MANY))
 
 
 def killed_while_it_is_read(project: Project, broker: Broker) -> None:
@@ -260,7 +261,7 @@ def told(seed: int, reading: Reading, topics: Topics, topic: str, monkeypatch: p
     }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_a_history_of_everything(
     seed: int, reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +269,7 @@ def test_a_history_of_everything(
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(2, 42))
+@pytest.mark.parametrize("seed", range(1, 42))
 def test_a_long_list_of_histories(
     seed: int, reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
