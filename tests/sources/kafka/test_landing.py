@@ -14,7 +14,7 @@ from lakehouse.pipeline import build, plan
 from tests.bronze.landed import Landed
 from tests.laws.shop import rows_of
 from tests.laws.test_exactly_once import Killed
-from tests.sources.kafka.landed import Reading, places, take
+from tests.sources.kafka.landed import Reading, places, refused, take
 from tests.sources.kafka.producing import AT, Topics
 
 
@@ -137,6 +137,24 @@ def test_a_run_ends_where_the_topic_ended_when_it_began(
         assert take(project) == (3, 0)  # a topic that is written faster than it is read ends no other way
     assert [row[1] for row in places(project)] == [0, 1, 2]
     assert take(project) == (4, 0)
+
+
+def test_what_is_gone_between_two_batches_stops_the_second(
+    reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = reading(value="text", max_records=2)
+    topics.send(topic, *(str(i).encode() for i in range(6)))
+    commit = Draft.commit
+
+    def while_retention_passes_by(draft: Draft) -> None:
+        commit(draft)
+        topics.forget(topic, 0, 3)
+
+    monkeypatch.setattr(Draft, "commit", while_retention_passes_by)
+    assert f"{topic}/0: offsets 2 to 2 (the oldest there is 3)" in refused(project)
+    assert [row[1] for row in places(project)] == [0, 1]
+    assert take(reading(value="text", on_data_loss="continue")) == (3, 0)
+    assert [row[1] for row in places(project)] == [0, 1, 3, 4, 5]
 
 
 def test_a_run_that_dies_between_two_batches_goes_on_there(
