@@ -60,6 +60,7 @@ def committed_in(
     kind = "org.apache.kafka.common.serialization.ByteArrayDeserializer"
     more = {"key.deserializer": kind, "value.deserializer": kind, "isolation.level": "read_committed"}
     more |= {"enable.auto.commit": "false", "auto.offset.reset": "none", "max.poll.records": "1"}
+    more |= {"max.partition.fetch.bytes": str(2**16)}
     consumer = None
     try:
         consumer = jvm.org.apache.kafka.clients.consumer.KafkaConsumer(_settings(jvm, name, source, folder, **more))
@@ -81,7 +82,10 @@ def _has_record(jvm: Any, consumer: Any, place: Any, low: int, high: int) -> boo
     places = jvm.java.util.ArrayList()
     places.add(place)
     consumer.assign(places)
-    consumer.seek(place, low)
+    first = int(consumer.beginningOffsets(places).get(place))  # retention may have passed by meanwhile
+    if first >= high:
+        return False
+    consumer.seek(place, max(low, first))
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while consumer.position(place) < high:  # it passes over what is aborted, and over the marks of transactions
         records = consumer.poll(jvm.java.time.Duration.ofMillis(500)).records(place)
