@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure
-from benchmarks.measure import BenchmarkError, Cost, Rounds, in_turn, machine_cpu_s, tree_cpu_s
+from benchmarks.measure import BenchmarkError, Cost, Rounds, in_turn, timed
 from benchmarks.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -80,13 +79,13 @@ def main(words: Sequence[str]) -> None:
             return spark.read.format("delta").load(str(path)).count()
 
         def ours() -> Cost:
-            cost = _timed(lambda: _engine(lake, kind))
+            cost = timed(lambda: _engine(lake, kind))
             counts.add(rows(lake.path(f"bronze.{kind}")) - 1)  # less the receipt
             shutil.rmtree(lake.root)
             return cost
 
         def floor() -> Cost:
-            cost = _timed(lambda: _plain(spark, kind, folder, columns, target))
+            cost = timed(lambda: _plain(spark, kind, folder, columns, target))
             counts.add(rows(target))
             shutil.rmtree(target)
             return cost
@@ -136,14 +135,6 @@ def _plain(spark: SparkSession, kind: str, folder: Path, columns: list[str], tar
         reader = reader.schema(", ".join(f"`{column}` string" for column in columns))
     frame = reader.format(kind).load(str(folder / _below(kind) / f"*.{kind}"))
     frame.write.format("delta").save(str(target))
-
-
-def _timed(work: Callable[[], None]) -> Cost:
-    busy, cpu, begun = machine_cpu_s(), tree_cpu_s(), time.perf_counter()
-    work()
-    wall, spent = time.perf_counter() - begun, tree_cpu_s() - cpu
-    # Both live in one JVM, whose heap does not say who filled it: no memory here.
-    return Cost(wall, spent, None, max(0.0, machine_cpu_s() - busy - spent))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,29 +101,32 @@ def land(
     except Exception:
         batch.require_unchanged()  # where the source is the cause, it says so
         raise
-    landed, quarantined = written["record"], written["reject"] + len(batch.rejects)
-    done = Landing(number, landed + quarantined, landed, quarantined, note)
     try:
-        batch.require_unchanged()
-        if batch.records is not None and batch.records != written.total():
-            raise ConservationError(
-                f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {written.total():,}; "
-                "nothing landed",
-                hint="This is a defect of the engine: please report it with what causes it.",
-            )
-        beside = _receipt(session, batch, columns, done, more)
-        if replays is not None:
-            beside = beside.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
-        if batch.rejects:
-            beside = beside.unionByName(_rejects(session, batch), allowMissingColumns=True)
-        wrote = draft.add(_marked(beside, number, now))
-        if (wrote["reject"], wrote["receipt"]) != (len(batch.rejects), 1):
-            raise ConservationError(f"bronze.{name}: {done} and {dict(wrote)} were written; nothing landed")
+        said = _check_counts(name, batch, written, draft.files())
+        landed, quarantined = written["record"], written["reject"] + len(batch.rejects)
+        done = Landing(number, landed + quarantined, landed, quarantined, "; ".join(filter(None, [note, said])))
+        beside = draft.add(_marked(_beside(session, batch, columns, done, more, replays), number, now))
+        if (beside["reject"], beside["receipt"]) != (len(batch.rejects), 1):
+            raise ConservationError(f"bronze.{name}: {done} and {dict(beside)} were written; nothing landed")
     except BaseException:
         draft.discard()
         raise
     draft.commit()
     return done
+
+
+def _check_counts(name: str, batch: Batch, written: Counter[str], files: list[Path]) -> str:
+    """Both sides of law 1, before the commit; returns what the source's witness says beside it."""
+    batch.require_unchanged()
+    counted, said = batch.records, ""
+    if batch.witness is not None:
+        counted, said = batch.witness(files)
+    if counted is not None and counted != written.total():
+        raise ConservationError(
+            f"bronze.{name}: {batch.took} hold {counted:,} records and Spark reads {written.total():,}; nothing landed",
+            hint="This is a defect of the engine: please report it with what causes it.",
+        )
+    return said
 
 
 def _marked(rows: DataFrame, number: int, now: datetime) -> DataFrame:
@@ -145,6 +149,23 @@ def records(session: SparkSession, path: Path, *, version: int, after: int, upto
     """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
     frame = read_table(session, path, version)
     return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
+
+
+def _beside(
+    session: SparkSession,
+    batch: Batch,
+    columns: list[str],
+    done: Landing,
+    more: dict[str, Any],
+    replays: Resolution | None,
+) -> DataFrame:
+    """All rows of the batch that are not of its frame."""
+    rows = _receipt(session, batch, columns, done, more)
+    if replays is not None:
+        rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
+    if batch.rejects:
+        rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
+    return rows
 
 
 def _receipt(

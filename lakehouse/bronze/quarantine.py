@@ -6,15 +6,15 @@ after bronze can be deleted and is rebuilt from bronze to the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.delta import append
 from lakehouse.delta.state import TableState
-from lakehouse.tables.batch import Reject
+from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 from lakehouse.tables.quarantine import Place, Quarantined, Resolution
 
 if TYPE_CHECKING:
@@ -46,21 +46,31 @@ def rejects(address: str, receipts: Receipts) -> list[Quarantined]:
 
 def raw_bytes(table: TableState, places: Iterable[Place]) -> dict[Place, bytes]:
     """The bytes of rejects, as they stood in their file."""
+    return {place: row["_raw"] for place, row in _rows(table, places, ["_raw"])}
+
+
+def kept_beside(table: TableState, places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
+    """The source's own columns of rejects, without those that are null."""
+    columns = [column for column in table.columns if column not in ENGINE_COLUMNS]
+    return {
+        place: {column: row[column] for column in columns if row[column] is not None}
+        for place, row in _rows(table, places, columns)
+    }
+
+
+def _rows(table: TableState, places: Iterable[Place], columns: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
     wanted = list(places)
-    found: dict[Place, bytes] = {}
+    named = ", ".join(['"_batch"', '"_file"', '"_offset"', *('"' + one.replace('"', '""') + '"' for one in columns)])
     for start in range(0, len(wanted), AT_ONCE):
         some = set(wanted[start : start + AT_ONCE])
         batches = ", ".join(sorted({str(place.batch) for place in some}))
         offsets = ", ".join(sorted({str(place.row) for place in some}))
-        rows = table.rows(
-            "SELECT _batch, _file, _offset, _raw FROM t "
-            f"WHERE _kind = 'reject' AND _batch IN ({batches}) AND _offset IN ({offsets})"
-        )
-        for row in rows:
+        for row in table.rows(
+            f"SELECT {named} FROM t WHERE _kind = 'reject' AND _batch IN ({batches}) AND _offset IN ({offsets})"
+        ):
             place = Place(row["_batch"], row["_file"], row["_offset"])
             if place in some:
-                found[place] = row["_raw"]
-    return found
+                yield place, row
 
 
 def as_reject(row: Quarantined, raw: bytes) -> Reject:

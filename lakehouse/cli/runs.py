@@ -62,7 +62,7 @@ def ingest(
 ) -> None:
     """Land what is new at the sources in bronze: each record once, as it came.
 
-    With --continuous the first interrupt (or SIGTERM) lets the batch that has begun finish; the second ends at once.
+    With --continuous the first interrupt (or SIGTERM) lets the run that has begun finish; the second ends at once.
     """
     from lakehouse import pipeline
 

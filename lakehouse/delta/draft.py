@@ -77,7 +77,7 @@ class Draft:
 
     def discard(self) -> None:
         """Take away what was written and will not be committed, and the folder of a table that never was."""
-        files = [self._path / unquote(file.path()) for file in _files(self._actions)]
+        files = self.files()
         for file in files:
             file.unlink(missing_ok=True)
             file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
@@ -86,6 +86,10 @@ class Draft:
         for folder in (*folders, self._path) if self._new else ():
             with suppress(OSError):  # what else is there stays
                 folder.rmdir()
+
+    def files(self) -> list[Path]:
+        """What was written so far."""
+        return [self._path / unquote(file.path()) for file in _files(self._actions)]
 
     def _counts(self, actions: Any) -> Counter[str]:
         found: Counter[str] = Counter()

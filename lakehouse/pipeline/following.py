@@ -23,7 +23,7 @@ def follow(
 ) -> Iterator[Report]:
     """Ingest again and again; yields the report of each round.
 
-    ``pause(seconds)`` sleeps, and says whether to stop: a batch that has begun is always finished first. ``every`` is
+    ``pause(seconds)`` sleeps, and says whether to stop: a run that has begun is always finished first. ``every`` is
     the pause (seconds) after a round that found nothing; after one that landed something there is none. Where just
     sources were unavailable the pause doubles, up to a minute; any other failure ends the loop after its report.
     Raises what :func:`lakehouse.pipeline.ingest` raises.

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from lakehouse.bronze.quarantine import raw_bytes, rejects, resolutions
+from lakehouse.bronze.quarantine import kept_beside, raw_bytes, rejects, resolutions
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Project
 from lakehouse.errors import NotBuiltError, UsageError, did_you_mean
@@ -49,6 +50,11 @@ class Quarantine:
         if self.address.startswith("silver.") or self.receipts.table is None:
             return {}
         return raw_bytes(self.receipts.table, [row.place for row in rows])
+
+    def beside(self, rows: Iterable[Quarantined]) -> dict[Place, dict[str, Any]]:
+        """What bronze keeps beside the bytes of rejects: the columns of the source that are not null."""
+        assert self.receipts.table is not None
+        return kept_beside(self.receipts.table, [row.place for row in rows])
 
     @property
     def _landed(self) -> dict[int, datetime]:

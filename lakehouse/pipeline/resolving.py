@@ -114,14 +114,14 @@ def _replay(
     given: bytes | None,
 ) -> Resolved:
     project, address, receipts = workspace.project, held.address, held.receipts
-    raw = held.raw(rows)
-    again = [Again(as_reject(row, raw[row.place]), columns_of(receipts, row.place)) for row in rows]
+    raw, beside = held.raw(rows), held.beside(rows)
+    again = [Again(as_reject(row, raw[row.place]), columns_of(receipts, row.place), beside[row.place]) for row in rows]
     if given is not None:
         again = [one.with_bytes(given) for one in again]
     scratch = project.root / "state" / "replay"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as below:
-        parsed: Parsed = source.again(again, Path(below))
+        parsed: Parsed = source.again(session, again, Path(below))
         verdicts = list(zip(rows, parsed.reasons, strict=True))
         still = tuple((row, why) for row, why in verdicts if why)
         if parsed.batch is None:

@@ -49,32 +49,39 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
     receipts = workspace.receipts(address)
     reader = workspace.source(address)
     batch = reader.plan(session, receipts.cursors)
+    total = Result(address, "ingest", "done")
     if batch is None:
         waits = reader.waiting(receipts.cursors)
         leaves = waits.leaves if isinstance(waits, Waiting) else ""
         note = "nothing new" if receipts.batches else "nothing is there yet"
         return Result(address, "ingest", "unchanged", note="; ".join(filter(None, [note, leaves])))
-    try:
-        done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
-    finally:
-        batch.close()
-    return Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note)
+    while batch is not None:
+        try:
+            done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
+        finally:
+            batch.close()
+        total = _sum(total, Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note))
+        batch = batch.then()
+        receipts = workspace.receipts(address) if batch is not None else receipts
+    return total
+
+
+def _sum(one: Result, other: Result) -> Result:
+    """The later result with the counts of both."""
+    return replace(
+        other,
+        read=one.read + other.read,
+        landed=one.landed + other.landed,
+        quarantined=one.quarantined + other.quarantined,
+        superseded=one.superseded + other.superseded,
+        note="; ".join(dict.fromkeys(filter(None, [one.note, other.note]))),
+    )
 
 
 def _silver(session: SparkSession, workspace: Workspace, address: str) -> Result:
     total = Result(address, "build", "unchanged")
     while (work := workspace.silver(address)).action != "unchanged":
-        done = _judge_range(session, workspace, address, work)
-        total = Result(
-            address,
-            "build",
-            "done",
-            total.read + done.read,
-            total.landed + done.landed,
-            total.quarantined + done.quarantined,
-            total.superseded + done.superseded,
-            note="; ".join(filter(None, [total.note, done.note])),
-        )
+        total = _sum(total, _judge_range(session, workspace, address, work))
     return total
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import DataFrame, SparkSession
 
 ENGINE_COLUMNS = frozenset(
@@ -42,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """All that a source has since its last receipt, with an explicit end. Nothing of it has been written."""
+    """What a source has since its last receipt, with an explicit end. Nothing of it has been written."""
 
     cursor: dict[str, Any]
     """What the receipt keeps, as JSON: where this batch ends, so that the next one begins there."""
@@ -64,8 +66,14 @@ class Batch:
     """Raises SourceUnavailableError when the source is no longer what was counted."""
     note: str = ""
     """What the receipt says to people besides the counts."""
+    witness: Callable[[Sequence[Path]], tuple[int, str]] | None = None
+    """Counts the records and rejects in the files that were written, before their commit and without Spark; returns
+    their number and what the receipt says beside it. Raises ConservationError where they can't be the batch's."""
     close: Callable[[], None] = lambda: None
     """Gives back what reading needed; called when the batch has landed or has not, and never fails."""
+    then: Callable[[], Batch | None] = lambda: None
+    """Where this is a part of what there was when it was planned: the next part, asked for when this one has landed.
+    A run takes them all, and nothing that came after it began."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
     from lakehouse.tables.batch import Batch, Reject
 
@@ -84,6 +86,8 @@ class Again:
     reject: Reject
     columns: tuple[str, ...]
     """Of its file, as bronze names them; none where that is not known."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """What else bronze kept of it, by column; of a topic its key, headers and times."""
 
     @property
     def whole(self) -> bool:
@@ -108,7 +112,7 @@ class Parsed:
 class Replays(Protocol):
     """A source that can parse its rejects again."""
 
-    def again(self, rejects: Sequence[Again], scratch: Path) -> Parsed:
+    def again(self, session: SparkSession, rejects: Sequence[Again], scratch: Path) -> Parsed:
         """Pass each reject alone through the same inspection as everything else; ``scratch`` is an empty folder."""
 
 

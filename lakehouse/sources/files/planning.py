@@ -62,7 +62,7 @@ class Files:
         landed, ignored = landed_files(cursors), ignored_changes(cursors)
         return plan_batch(self.name, self.source, self.folder, landed, ignored, self.now)
 
-    def again(self, rejects: Sequence[Again], scratch: Path) -> Parsed:
+    def again(self, session: SparkSession, rejects: Sequence[Again], scratch: Path) -> Parsed:
         from lakehouse.sources.files.again import parse_again
 
         return parse_again(self.source, self.folder, rejects, scratch)

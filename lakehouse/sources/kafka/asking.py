@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceUnavailableError
 from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings, in_jaas
+from lakehouse.sources.kafka.witness import Gap
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,11 +38,7 @@ def ask(session: SparkSession, name: str, source: KafkaSource, folder: Path, *, 
     from py4j.protocol import Py4JJavaError
 
     jvm: Any = session._jvm
-    settings = jvm.java.util.Properties()
-    for key, value in client_settings(name, source, folder).items():
-        settings.put(key, value)
-    settings.put("default.api.timeout.ms", str(PATIENCE_MS))
-    settings.put("request.timeout.ms", str(PATIENCE_MS // 2))
+    settings = _settings(jvm, name, source, folder)
     admin = None
     try:
         admin = jvm.org.apache.kafka.clients.admin.AdminClient.create(settings)
@@ -49,6 +48,60 @@ def ask(session: SparkSession, name: str, source: KafkaSource, folder: Path, *, 
     finally:
         if admin is not None:
             admin.close(jvm.java.time.Duration.ZERO)
+
+
+def committed_in(
+    session: SparkSession, name: str, source: KafkaSource, folder: Path, gaps: Sequence[Gap]
+) -> Gap | None:
+    """The first of the gaps in which the broker has a committed record now. Raises as :func:`ask`."""
+    from py4j.protocol import Py4JJavaError
+
+    jvm: Any = session._jvm
+    kind = "org.apache.kafka.common.serialization.ByteArrayDeserializer"
+    more = {"key.deserializer": kind, "value.deserializer": kind, "isolation.level": "read_committed"}
+    more |= {"enable.auto.commit": "false", "auto.offset.reset": "none", "max.poll.records": "1"}
+    more |= {"max.partition.fetch.bytes": str(2**16)}
+    consumer = None
+    try:
+        consumer = jvm.org.apache.kafka.clients.consumer.KafkaConsumer(_settings(jvm, name, source, folder, **more))
+        for gap in gaps:
+            place = jvm.org.apache.kafka.common.TopicPartition(source.topic, gap[0])
+            if _has_record(jvm, consumer, place, *gap[1:]):
+                return gap
+        return None
+    except TimeoutError:
+        raise _silent(name, source) from None
+    except Py4JJavaError as error:
+        raise _in_words(name, source, error) from None
+    finally:
+        if consumer is not None:
+            consumer.close(jvm.java.time.Duration.ZERO)
+
+
+def _has_record(jvm: Any, consumer: Any, place: Any, low: int, high: int) -> bool:
+    places = jvm.java.util.ArrayList()
+    places.add(place)
+    consumer.assign(places)
+    first = int(consumer.beginningOffsets(places).get(place))  # retention may have passed by meanwhile
+    if first >= high:
+        return False
+    consumer.seek(place, max(low, first))
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while consumer.position(place) < high:  # it passes over what is aborted, and over the marks of transactions
+        records = consumer.poll(jvm.java.time.Duration.ofMillis(500)).records(place)
+        if not records.isEmpty():
+            return bool(records.get(0).offset() < high)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return False
+
+
+def _settings(jvm: Any, name: str, source: KafkaSource, folder: Path, **more: str) -> Any:
+    settings = jvm.java.util.Properties()
+    patience = {"default.api.timeout.ms": str(PATIENCE_MS), "request.timeout.ms": str(PATIENCE_MS // 2)}
+    for key, value in (client_settings(name, source, folder) | patience | more).items():
+        settings.put(key, value)
+    return settings
 
 
 def _topic(jvm: Any, admin: Any, name: str, start: str) -> Topic:
@@ -88,11 +141,7 @@ def _in_words(name: str, source: KafkaSource, error: Any) -> SourceUnavailableEr
             f"{where} has no topic {source.topic!r}", hint=f"Create it, or correct sources.{name}.topic in conf/."
         )
     if kind in ("TimeoutException", "DisconnectException"):
-        return SourceUnavailableError(
-            f"{where} does not answer",
-            hint=f"Start the broker or mend the network, then run again; or correct sources.{name}.servers or its "
-            "security_protocol in conf/. Nothing of the source has landed.",
-        )
+        return _silent(name, source)
     if "Authentication" in kind or "Authorization" in kind:
         return SourceUnavailableError(
             f"{where} does not let us in: {_without_password(said, source)}",
@@ -101,6 +150,14 @@ def _in_words(name: str, source: KafkaSource, error: Any) -> SourceUnavailableEr
     return SourceUnavailableError(
         f"{where} can't be asked: {_without_password(said, source) or kind}",
         hint=f"Correct sources.{name} in conf/, or try again.",
+    )
+
+
+def _silent(name: str, source: KafkaSource) -> SourceUnavailableError:
+    return SourceUnavailableError(
+        f"sources.{name}: {source.servers} does not answer",
+        hint=f"Start the broker or mend the network, then run again; or correct sources.{name}.servers or its "
+        "security_protocol in conf/. Nothing of the batch has landed.",
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceChangedError, SourceUnavailableError
-from lakehouse.sources.kafka.asking import Topic, ask
+from lakehouse.sources.kafka.again import judge_again
+from lakehouse.sources.kafka.asking import Topic, ask, committed_in
 from lakehouse.sources.kafka.ranges import Ranges, next_ranges
 from lakehouse.sources.kafka.reading import read
+from lakehouse.sources.kafka.witness import require_all
 from lakehouse.tables.batch import Batch
+from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,21 +38,43 @@ class Kafka:
         cursor = cursors[-1] if cursors else None
         start = "earliest" if cursor else self.source.start
         topic = ask(session, self.name, self.source, self.folder, start=start)
-        ranges = next_ranges(topic, cursor, self.source.max_records)
-        if ranges.gone and self.source.on_data_loss == "error":
-            raise self._changed(ranges)
+        ranges = self._ranges(topic, cursor)
         # Where a later start was chosen, the first receipt is what later batches go on from, records or not.
         if not ranges.filled and not ranges.gone and (cursor or start == "earliest"):
             return None
+        return self._batch(session, topic, ranges)
+
+    def again(self, session: SparkSession, rejects: Sequence[Again], scratch: Path) -> Parsed:
+        return judge_again(session, self.source, rejects)
+
+    def _ranges(self, topic: Topic, cursor: dict[str, Any] | None) -> Ranges:
+        ranges = next_ranges(topic, cursor, self.source.max_records)
+        if ranges.gone and self.source.on_data_loss == "error":
+            raise self._changed(ranges)
+        return ranges
+
+    def _batch(self, session: SparkSession, topic: Topic, ranges: Ranges) -> Batch:
         offsets = {str(number): end for number, end in sorted(ranges.end.items())}
-        lost = {"lost": list(ranges.gone)} if ranges.gone else {}
+        cursor = {"topic": topic.name, "topic_id": topic.id, "offsets": offsets}
+        asked = partial(committed_in, session, self.name, self.source, self.folder)
         return Batch(
-            cursor={"topic": topic.name, "topic_id": topic.id, "offsets": offsets, **lost},
+            cursor=cursor | ({"lost": list(ranges.gone)} if ranges.gone else {}),
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
             once=True,
             require_unchanged=partial(self._require_unchanged, session, topic),
+            witness=partial(require_all, self.name, topic.name, ranges.filled, asked),
+            then=partial(self._next, session, topic, cursor),
         )
+
+    def _next(self, session: SparkSession, planned: Topic, cursor: dict[str, Any]) -> Batch | None:
+        """What the topic had when the run began, still has, and the batch that ends at the cursor did not take."""
+        if all(cursor["offsets"].get(str(number), end) >= end for number, end in planned.end.items()):
+            return None
+        now = ask(session, self.name, self.source, self.folder, start="earliest")
+        ends = {number: min(end, planned.end[number]) for number, end in now.end.items() if number in planned.end}
+        ranges = self._ranges(replace(now, first={number: now.first[number] for number in ends}, end=ends), cursor)
+        return self._batch(session, replace(planned, id=now.id), ranges) if ranges.filled else None
 
     def _require_unchanged(self, session: SparkSession, planned: Topic) -> None:
         """What was read by name and offset is of the topic that was planned, not of one made since."""
@@ -63,7 +88,7 @@ class Kafka:
     def _changed(self, ranges: Ranges) -> SourceChangedError:
         return SourceChangedError(
             f"sources.{self.name}: {self.source.servers} no longer has what comes next: {'; '.join(ranges.gone)}",
-            hint="Nothing of the source has landed. Bring the records back, or go on without them: with "
+            hint="Nothing of the batch has landed. Bring the records back, or go on without them: with "
             f"sources.{self.name}.on_data_loss: continue in conf/ the next receipt says which are missing.",
         )
 

@@ -18,6 +18,8 @@ SCHEMA = (
     "headers array<struct<key: string, value: binary>>"
 )
 """What Spark's Kafka source gives."""
+KINDS = ("CreateTime", "LogAppendTime")
+"""What a timestamp may be, by the number that Kafka has for it."""
 PATIENCE = {
     "kafka.request.timeout.ms": "10000",
     "kafka.default.api.timeout.ms": "15000",
@@ -25,6 +27,13 @@ PATIENCE = {
     "fetchOffset.numRetries": "1",
 }
 """A broker that dies while it is read is given up within a minute; Spark's own patience is minutes for each try."""
+FETCH = {
+    "kafka.max.poll.records": "20000",
+    "kafka.max.partition.fetch.bytes": str(8 * 2**20),
+}
+"""Kafka's own 500 records and 1 MiB at a time cost a tenth of a batch of small messages."""
+SHORT = 999
+"""Bytes in which nothing can nest too deep, and no number be too long."""
 NOT_UTF8 = "it is not UTF-8"
 NOT_JSON = "it is not one JSON value, or it has a key twice, half of a surrogate pair or too deep a nesting"
 
@@ -37,16 +46,17 @@ def read(
     Columns: key (binary), value (string, or binary as it came), headers, timestamp, timestamp_type, and bronze's own.
     A reject keeps key, headers and times; its value stands in ``_raw``.
     """
+    return judged(session, _records(session, name, source, folder, ranges), source.value)
+
+
+def judged(session: SparkSession, frame: DataFrame, kind: str) -> DataFrame:
+    """What Spark's source gives as records and rejects of bronze."""
     from pyspark.sql import functions as F
 
-    session.conf.set("spark.sql.variant.allowDuplicateKeys", "false")
-    session.conf.set("spark.sql.variant.validateUnicodeInJsonParsing", "true")
-    frame = _records(session, name, source, folder, ranges)
-    reason = _reason(source.value)
     kept = F.col("_reason").isNull()
-    value = F.col("value") if source.value == "binary" else F.col("value").cast("string")
-    kinds = F.when(F.col("timestampType") == 0, "CreateTime").when(F.col("timestampType") == 1, "LogAppendTime")
-    return frame.withColumn("_reason", reason).select(
+    value = F.col("value") if kind == "binary" else F.col("value").cast("string")
+    kinds = F.get(F.array(*map(F.lit, KINDS)), F.col("timestampType"))
+    return frame.withColumn("_reason", reason(session, kind)).select(
         "key",
         F.when(kept, value).alias("value"),
         "headers",
@@ -68,31 +78,46 @@ def _records(
         return session.createDataFrame([], SCHEMA)
     numbers = sorted(ranges)
     options = {f"kafka.{key}": value for key, value in client_settings(name, source, folder).items()}
-    options |= PATIENCE | {
-        "kafka.isolation.level": "read_committed",
-        # These partitions and no others: one that is added meanwhile is the next batch's.
-        "assign": json.dumps({source.topic: numbers}),
-        "startingOffsets": json.dumps({source.topic: {str(number): ranges[number][0] for number in numbers}}),
-        "endingOffsets": json.dumps({source.topic: {str(number): ranges[number][1] for number in numbers}}),
-        "includeHeaders": "true",
-        "failOnDataLoss": "true",
-    }
+    options |= (
+        PATIENCE
+        | FETCH
+        | {
+            "kafka.isolation.level": "read_committed",
+            # These partitions and no others: one that is added meanwhile is the next batch's.
+            "assign": json.dumps({source.topic: numbers}),
+            "startingOffsets": json.dumps({source.topic: {str(number): ranges[number][0] for number in numbers}}),
+            "endingOffsets": json.dumps({source.topic: {str(number): ranges[number][1] for number in numbers}}),
+            "includeHeaders": "true",
+            "failOnDataLoss": "true",
+        }
+    )
     return session.read.format("kafka").options(**options).load()
 
 
-def _reason(kind: str) -> Column:
+def reason(session: SparkSession, kind: str) -> Column:
     """Why a value is no record; null where it is one, as for a tombstone, which has no value."""
     from pyspark.sql import functions as F
 
+    session.conf.set("spark.sql.variant.allowDuplicateKeys", "false")
+    session.conf.set("spark.sql.variant.validateUnicodeInJsonParsing", "true")
     if kind == "binary":
         return F.lit(None).cast("string")
     text = F.col("value").cast("string")
-    reason = F.when(F.col("value").isNull(), F.lit(None)).when(~F.is_valid_utf8(text), NOT_UTF8)
+    verdict = F.when(F.col("value").isNull(), F.lit(None)).when(~F.is_valid_utf8(text), NOT_UTF8)
     if kind == "text":
-        return reason
-    # Spark's parser reads the first value and leaves the rest, so each text is put into an array before a word that
-    # nobody can know: only where that word is the second element is the text one value, and nothing but that.
+        return verdict
+    return verdict.when(~_is_one_value(text), NOT_JSON)
+
+
+def _is_one_value(text: Column) -> Column:
+    """Whether a text is one JSON value, and nothing but that: Spark's parser reads the first and leaves the rest."""
+    from pyspark.sql import functions as F
+
+    # What begins with a brace and has its only closing one at its end has nothing behind its first value.
+    flat = (F.octet_length(text) < SHORT) & text.startswith("{") & (F.instr(text, "}") == F.char_length(text))
+    # Any other is put into an array before a word that nobody can know: only where that word is the second element is
+    # the text one value. It takes twice the time.
     word = secrets.token_hex(16)
     parsed = F.try_parse_json(F.concat(F.lit("["), text, F.lit(f',"{word}"]')))
     whole = F.try_variant_get(parsed, "$[1]", "string").eqNullSafe(word)
-    return reason.when(~whole, NOT_JSON)
+    return F.when(flat, F.try_parse_json(text).isNotNull()).otherwise(whole)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from lakehouse.spark.cache import cache_folder
 from lakehouse.spark.jars import Jar, fetch_jars, spark_home
 from lakehouse.spark.java import find_java
+from tests.sources.kafka import certificates
+from tests.sources.kafka.certificates import Certificates
 
 PINS = Path(__file__).with_name("broker_jars.txt")
 """organisation:name:version:sha256, as Ivy resolved them for org.apache.kafka:kafka_2.13:4.1.0."""
 FROM_SPARK = ("scala-library-*.jar", "scala-reflect-*.jar", "slf4j-api-*.jar")
 PASSWORD = "p\"a\\s;s = w'ö${x}\\n"
 """Of the user ``alice``: all that JAAS and properties give a meaning to."""
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+SCRAM_PASSWORD = "scr4m-s3cret"
+"""Of the user ``bob``, who is known on the listener with TLS."""
 
 
 def broker_jars() -> list[Path]:
@@ -33,6 +40,8 @@ class Broker:
     folder: Path
     port: int = field(default_factory=lambda: free_port())
     sasl_port: int = field(default_factory=lambda: free_port())
+    tls_port: int = field(default_factory=lambda: free_port())
+    scram_port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,13 +53,31 @@ class Broker:
         """The same broker, for who knows the password."""
         return f"127.0.0.1:{self.sasl_port}"
 
+    @property
+    def tls_servers(self) -> str:
+        """The same broker, encrypted; just where openssl is there."""
+        return f"127.0.0.1:{self.tls_port}"
+
+    @property
+    def scram_servers(self) -> str:
+        """The same, encrypted, for who knows the password."""
+        return f"127.0.0.1:{self.scram_port}"
+
+    @property
+    def certificates(self) -> Certificates:
+        return Certificates(self.folder / "certificates")
+
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "server.properties"
         if not settings.exists():
             settings.write_text(self._settings(free_port()))
+            if certificates.AVAILABLE:
+                self.certificates.make()
             tool = ("kafka.tools.StorageTool", "format", "-t", "bGFrZWhvdXNlLXRlc3RzLQ", "-c", str(settings))
-            done = subprocess.run(self._java(*tool), capture_output=True, text=True, check=False)
+            users = [("--add-scram", f"{kind}=[name=bob,password={SCRAM_PASSWORD}]") for kind in SCRAM]
+            words = self._java(*tool, *chain(*users))
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
         with (self.folder / "broker.log").open("ab") as log:
             self.process = subprocess.Popen(self._java("kafka.Kafka", str(settings)), stdout=log, stderr=log)
@@ -59,6 +86,15 @@ class Broker:
             said = (self.folder / "broker.log").read_text(errors="replace")[-3000:]
             assert self.process.poll() is None and time.monotonic() < deadline, said
             time.sleep(0.1)
+
+    def pause(self) -> None:
+        """It keeps its connections and says nothing, until it goes on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -74,17 +110,22 @@ class Broker:
     def _settings(self, controller: int) -> str:
         module = "org.apache.kafka.common.security.plain.PlainLoginModule"
         jaas = f'{module} required user_alice="{_in_jaas(PASSWORD)}";'
+        listeners = {"PLAINTEXT": self.port, "SASL_PLAINTEXT": self.sasl_port, "CONTROLLER": controller}
+        if certificates.AVAILABLE:
+            listeners |= {"SSL": self.tls_port, "SASL_SSL": self.scram_port}
         lines = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},SASL_PLAINTEXT://127.0.0.1:{self.sasl_port},"
-            f"CONTROLLER://127.0.0.1:{controller}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:{name}" for name in listeners).replace(
+                "CONTROLLER:CONTROLLER", "CONTROLLER:PLAINTEXT"
+            ),
             "inter.broker.listener.name": "PLAINTEXT",
-            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_plaintext.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl_plaintext.plain.sasl.jaas.config": _in_properties(jaas),
+            **(self._encrypted() if certificates.AVAILABLE else {}),
             "log.dirs": str(self.folder / "data"),
             "log.retention.ms": "-1",  # what tests send is dated, and old
             "auto.create.topics.enable": "false",
@@ -92,8 +133,20 @@ class Broker:
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "transaction.state.log.num.partitions": "1",
+            "log.cleaner.backoff.ms": "100",  # it compacts as soon as it may
+            "log.cleaner.min.cleanable.ratio": "0.001",
         }
         return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+    def _encrypted(self) -> dict[str, str]:
+        login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        logins = {f"listener.name.sasl_ssl.{kind.lower()}.sasl.jaas.config": login for kind in SCRAM}
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.certificates.broker),
+            "listener.name.sasl_ssl.sasl.enabled.mechanisms": ",".join(SCRAM),
+            **logins,
+        }
 
 
 def _in_jaas(text: str) -> str:

@@ -73,12 +73,42 @@ class Topics:
         headers: Sequence[tuple[str, bytes | None]] = (),
         producer: Any = None,
         wait: bool = True,
-    ) -> None:
+    ) -> int | None:
+        """Returns the offset, where it is waited for."""
         given = self._list(*(self._kafka.common.header.internals.RecordHeader(k, v) for k, v in headers))
         record = self._kafka.clients.producer.ProducerRecord(name, partition, at, key, value, given)
         sent = (producer or self._producer).send(record)
-        if wait:
-            sent.get()
+        return int(sent.get().offset()) if wait else None
+
+    def read(self, name: str, partitions: int = 1) -> list[tuple[int, int, bytes | None]]:
+        """Each committed record's partition, offset and value, as a consumer gets them now."""
+        kind = "org.apache.kafka.common.serialization.ByteArrayDeserializer"
+        more = {"key_deserializer": kind, "value_deserializer": kind, "isolation_level": "read_committed"}
+        consumer = self._kafka.clients.consumer.KafkaConsumer(self._properties(enable_auto_commit="false", **more))
+        found: list[tuple[int, int, bytes | None]] = []
+        try:
+            places = self._list(*(self._kafka.common.TopicPartition(name, number) for number in range(partitions)))
+            consumer.assign(places)
+            consumer.seekToBeginning(places)
+            ends = consumer.endOffsets(places)
+            while any(consumer.position(place) < ends[place] for place in places):
+                polled = consumer.poll(self._jvm.java.time.Duration.ofMillis(100)).iterator()
+                while polled.hasNext():
+                    record = polled.next()
+                    found.append((record.partition(), record.offset(), record.value()))
+        finally:
+            consumer.close()
+        return found
+
+    def ends(self, name: str, partitions: int) -> dict[int, int]:
+        """Where the committed part of each partition ends, as the broker says."""
+        spec, wanted = self._kafka.clients.admin.OffsetSpec.latest(), self._jvm.java.util.HashMap()
+        places = {number: self._kafka.common.TopicPartition(name, number) for number in range(partitions)}
+        for place in places.values():
+            wanted.put(place, spec)
+        committed = self._kafka.clients.admin.ListOffsetsOptions(self._kafka.common.IsolationLevel.READ_COMMITTED)
+        found = self._admin.listOffsets(wanted, committed).all().get()
+        return {number: int(found.get(place).offset()) for number, place in places.items()}
 
     @contextmanager
     def transaction(self, commit: bool) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from lakehouse.pipeline import build, plan
 from tests.bronze.landed import Landed
 from tests.laws.shop import rows_of
 from tests.laws.test_exactly_once import Killed
-from tests.sources.kafka.landed import Reading, places, take
+from tests.sources.kafka.landed import Reading, places, refused, take
 from tests.sources.kafka.producing import AT, Topics
 
 
@@ -105,16 +105,78 @@ def test_only_what_is_committed_lands(reading: Reading, topics: Topics, topic: s
     assert [row[2] for row in places(project)] == ["plain", "committed", "open", "behind it", "last"]
 
 
-def test_a_batch_takes_no_more_than_it_may(reading: Reading, topics: Topics, topic: str) -> None:
+def test_a_run_takes_all_there_is_in_batches_of_what_one_may(reading: Reading, topics: Topics, topic: str) -> None:
     topics.widen(topic, 3)
     sent = {partition: [f"{partition}-{i}".encode() for i in range(count)] for partition, count in enumerate((7, 1, 4))}
     for partition, values in sent.items():
         topics.send(topic, *values, partition=partition)
     project = reading(value="text", max_records=5)
-    assert [take(project) for _ in range(4)] == [(5, 0), (5, 0), (2, 0), (0, 0)]
+    assert [take(project) for _ in range(2)] == [(12, 0), (0, 0)]
     assert sorted(row[2].encode() for row in places(project)) == sorted(chain(*sent.values()))
     receipts = [receipt for _, receipt in sorted(Landed(project, "events").receipts.items())]
-    assert receipts[0]["took"] == f"5 offsets of {topic}, 7 more wait"
+    assert [receipt["took"] for receipt in receipts] == [
+        f"5 offsets of {topic}, 7 more wait",
+        f"5 offsets of {topic}, 2 more wait",
+        f"2 offsets of {topic}",
+    ]
+
+
+def test_a_run_ends_where_the_topic_ended_when_it_began(
+    reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = reading(value="text", max_records=2)
+    topics.send(topic, b"0", b"1", b"2")
+    commit = Draft.commit
+
+    def commit_while_more_is_sent(draft: Draft) -> None:
+        topics.send(topic, b"more", b"more")
+        commit(draft)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Draft, "commit", commit_while_more_is_sent)
+        assert take(project) == (3, 0)  # a topic that is written faster than it is read ends no other way
+    assert [row[1] for row in places(project)] == [0, 1, 2]
+    assert take(project) == (4, 0)
+
+
+def test_what_is_gone_between_two_batches_stops_the_second(
+    reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = reading(value="text", max_records=2)
+    topics.send(topic, *(str(i).encode() for i in range(6)))
+    commit = Draft.commit
+
+    def while_retention_passes_by(draft: Draft) -> None:
+        commit(draft)
+        topics.forget(topic, 0, 3)
+
+    monkeypatch.setattr(Draft, "commit", while_retention_passes_by)
+    assert f"{topic}/0: offsets 2 to 2 (the oldest there is 3)" in refused(project)
+    assert [row[1] for row in places(project)] == [0, 1]
+    assert take(reading(value="text", on_data_loss="continue")) == (3, 0)
+    assert [row[1] for row in places(project)] == [0, 1, 3, 4, 5]
+
+
+def test_a_run_that_dies_between_two_batches_goes_on_there(
+    reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = reading(value="text", max_records=2)
+    topics.send(topic, *(str(i).encode() for i in range(5)))
+    commit, made = Draft.commit, []
+
+    def second_dies(draft: Draft) -> None:
+        if made:
+            raise Killed
+        made.append(draft)
+        commit(draft)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Draft, "commit", second_dies)
+        with pytest.raises(Killed):
+            take(project)
+    assert [row[1] for row in places(project)] == [0, 1]
+    assert take(project) == (3, 0)
+    assert [row[1:] for row in places(project)] == [(i, str(i)) for i in range(5)]
 
 
 TABLES = """

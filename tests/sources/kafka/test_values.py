@@ -15,6 +15,11 @@ GOOD = [
     *(b'"\\u0000"', b'"\\ud83d\\ude00"', b'"\\\\ud800"', b'"\\\\\\\\udc00"', '{"é": "ü😀�"}'.encode()),
     *(b"[" * 900 + b"]" * 900, b"9" * 999, b'"\x7f"', b'[1,"]",["["]]'),
 ]
+# Objects that end with their only closing brace are judged another way, up to some 1,000 bytes.
+GOOD += [b'{"a":%s%s}' % (b"[" * depth, b"]" * depth) for depth in (490, 493, 494, 900)]
+GOOD += [b'{"a":%s}' % (b"9" * digits) for digits in (990, 992, 993, 994, 1000)]
+GOOD += ['{"é":"%s"}'.encode() % (b"x" * more) for more in range(985, 995)]
+GOOD += [b'{"a":"{"}', b'{"a":"}"}', b'{"a":[{}]}', b'{"a":"b}"}', b'{"a":1} ', b"{}\n", b' {"a":1}', b'{ "a" : [1] }']
 NOT_UTF8 = [
     *(b"\xff", b'"\xc0\x80"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'{"a": "\xe9"}', b"\xff\xfe{\0}\0"),
     b'"\xe2\x82"',
@@ -27,6 +32,9 @@ NOT_JSON = [
     *(b"True", b"nul", b"nullx", b"// c\n1", b"/* c */1", b"# c\n1", b"1 // c", b"[" * 2000 + b"]" * 2000, b"\x001"),
     *(b"1\x00", b"\xc2\xa01", b"1\x0c", b'"unclosed', b"[1", b'{"a" 1}', b'{"a":}', b"{:1}", b"{1:1}", b"{\0}\0"),
     *(b"9" * 1001, b'"\\', b'"\\"', b"1;", b'("a")'),
+    *(b'{"a":%s}' % (b"9" * 1001), b'{"a":%s%s}' % (b"[" * 999, b"]" * 999), b'{"a":[}', b'{"a":"}', b'{"a"}', b"{,}"),
+    *(b"{'a':1}", b'{"a":01}', b'{"a":1,"b":2,"a":3}', b'{"a":NaN}', b'{"a":"\t"}', b'{"a":1 // c\n}', b'{"a":+1}'),
+    *(b'{"a":[1}', b'{"a":1]}', b'{"a":1}}', b'{"a":1},{}', b'{"a":(1)}', b'{"a":1;}', b'{"a":"\\ud800"}'),
 ]
 HALVES = [
     *(b'"\\ud800"', b'"\\uDC00x"', b'"\\\\\\ud800"', b'"\\ud800\\ud800"', b'"\\ud83d\\ude00\\ude00"'),
