@@ -10,10 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import figures
+from benchmarks.against_dlt import dlt
 from benchmarks.commands import check, help_, query
 from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.figures import Figure
+from benchmarks.files import memory, small_files
 from benchmarks.ingest import ingest
 from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
@@ -30,6 +32,9 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "check": check,
     "query": query,
     "ingest": ingest,
+    "dlt": dlt,
+    "files": small_files,
+    "memory": memory,
     "discovery": discovery,
     "kafka": kafka,
 }

@@ -79,7 +79,7 @@ def main(words: Sequence[str]) -> None:
             return spark.read.format("delta").load(str(path)).count()
 
         def ours() -> Cost:
-            cost = timed(lambda: _engine(lake, kind))
+            cost = timed(lambda: engine(lake, kind))
             counts.add(rows(lake.path(f"bronze.{kind}")) - 1)  # less the receipt
             shutil.rmtree(lake.root)
             return cost
@@ -121,7 +121,7 @@ def _below(kind: str) -> str:
     return "data/raw/flights" if kind == "csv" else f"data/{kind}"
 
 
-def _engine(project: Project, kind: str) -> None:
+def engine(project: Project, kind: str) -> None:
     from lakehouse import pipeline
 
     for result in pipeline.ingest(project, select=[f"bronze.{kind}"]).results:

@@ -1,0 +1,61 @@
+"""The same twelve files by dlt, which a user may pick instead: whole processes in turn, each into a new Delta table."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from benchmarks.figures import Figure
+from benchmarks.machine import REPOSITORY
+from benchmarks.measure import BenchmarkError, Cost, in_turn, run
+from benchmarks.workbench import Workbench
+
+LOCK = Path(__file__).with_name("requirements-dlt.lock")
+
+
+def dlt(bench: Workbench) -> Iterator[Figure]:
+    """``lakehouse ingest`` of a year of flights beside a pipeline of dlt; wall time and peak memory."""
+    project, into, python = bench.copy("dlt"), bench.folder / "dlt-tables", _environment()
+    bench.stage(project)
+    folder = project / "data" / "raw" / "flights"
+    script = str(Path(__file__).with_name("dlt_flights.py"))
+
+    def ours() -> Cost:
+        cost = bench.lakehouse(project, "ingest", "--select", "bronze.flights").cost
+        counts.add(DeltaTable(project / "data" / "lake" / "bronze" / "flights").count() - 1)  # less the receipt
+        shutil.rmtree(project / "data" / "lake")
+        return cost
+
+    def floor() -> Cost:
+        cost = run([python, script, str(folder), str(into)], bench.folder).cost
+        counts.add(DeltaTable(into / "raw" / "flights").count())
+        shutil.rmtree(into)
+        return cost
+
+    counts: set[int] = set()
+    bench.begin()
+    rounds = in_turn(bench.rounds(3), ours, floor)
+    if len(counts) != 1:
+        raise BenchmarkError(f"the engine and dlt landed different numbers of rows: {sorted(counts)}")
+    version = next(line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("dlt=="))
+    floor_is = f"{version} in an environment of its own: filesystem, `read_csv(dtype=str)`, `table_format='delta'`"
+    how = "`lakehouse ingest` of 12 monthly CSV files into a new table, the whole process with the start of Spark"
+    yield bench.wall("dlt", rounds, how=how, floor_is=floor_is)
+    yield bench.memory("dlt", rounds, floor_is=floor_is)
+
+
+def _environment() -> str:
+    """A Python with dlt, installed once: it asks for other versions than the engine has."""
+    folder, bin_ = REPOSITORY / ".cache" / "dlt", Path(sys.executable).parent
+    python = folder / "bin" / "python"
+    uv = shutil.which("uv", path=str(bin_)) or shutil.which("uv")
+    if uv is None:
+        raise BenchmarkError("uv is not there; make setup installs it")
+    if not python.exists():
+        run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], REPOSITORY)
+    run([uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(LOCK)], REPOSITORY)
+    return str(python)
