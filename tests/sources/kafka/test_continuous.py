@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
+from deltalake.exceptions import TableNotFoundError
 
+from lakehouse.config import Project
 from lakehouse.pipeline.following import follow
 from tests.bronze.landed import Landed
 from tests.sources.kafka.broker import Broker
@@ -61,11 +64,11 @@ def test_the_command_follows_a_topic_until_it_is_told_to_stop(reading: Reading, 
     words = [sys.executable, "-c", "from lakehouse.cli import main; main()", "ingest", "--continuous", "--every", "0.2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(words, cwd=project.folder, **pipes)  # type: ignore[call-overload]
-    log, deadline = project.path("bronze.events") / "_delta_log", time.monotonic() + 200
+    deadline = time.monotonic() + 200
     try:
         for number in range(5):
             topics.send(topic, *(b"%d" % (number * 100 + at) for at in range(100)))
-            while not (log / f"{number:020}.json").exists():
+            while landed(project) < (number + 1) * 100:
                 assert process.poll() is None, process.communicate()
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -75,4 +78,10 @@ def test_the_command_follows_a_topic_until_it_is_told_to_stop(reading: Reading, 
         process.kill()
     assert process.returncode == 0, out + err
     assert [row[1:] for row in places(project)] == [(at, str(at)) for at in range(500)]
-    assert len(Landed(project, "events").receipts) == 5
+
+
+def landed(project: Project) -> int:
+    """Records so far; a round may take a part of what is being sent."""
+    with suppress(TableNotFoundError):
+        return sum(receipt["landed"] for receipt in Landed(project, "events").receipts.values())
+    return 0
