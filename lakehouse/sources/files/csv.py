@@ -67,6 +67,8 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
         return "its header is not UTF-8"
     if b"\0" in match.group(1):
         return "its header holds a NUL byte"
+    if b"\r" in re.sub(rb'"[^"]*"', b"", match.group(1)).removesuffix(b"\r"):
+        return "its header holds a carriage return that ends no line: lines must end with LF or CRLF"
     return columns, start == 0
 
 
