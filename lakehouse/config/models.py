@@ -10,8 +10,8 @@ from pydantic import Field, StringConstraints, field_validator
 from lakehouse.config.sources import Filled, Model, Module, Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-PropertyName = Annotated[str, StringConstraints(pattern=r"^spark\.[A-Za-z0-9_.-]+$")]
-PropertyValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\\]*$")]
+PROPERTY_NAME = r"^spark\.[A-Za-z0-9_.-]+$"
+PROPERTY_VALUE = r"^[^\x00-\x1f\x7f\\]*$"
 """In a properties file a line break or a backslash would make another property of it."""
 
 
@@ -24,7 +24,10 @@ class Spark(Model):
     """The driver's heap."""
     master: str | None = None
     """local[*] when not set, or what spark-submit was given."""
-    properties: dict[PropertyName, PropertyValue] = Field(default_factory=dict)
+    properties: dict[
+        Annotated[str, StringConstraints(pattern=PROPERTY_NAME)],
+        Annotated[str, StringConstraints(pattern=PROPERTY_VALUE)],
+    ] = Field(default_factory=dict)
     """More Spark properties, each on one line; those that the engine sets itself are refused."""
 
 

@@ -63,7 +63,7 @@ BROKEN = [
     bad("flipped-in-the-data", flipped(BIG, len(BIG) // 2)),
     bad("flipped-in-the-footer", flipped(SOUND, len(SOUND) - 12 - len(SOUND) // 4)),
     bad("encrypted-magic", SOUND[:-4] + b"PARE"),
-    bad("text-that-is-not-utf8", no_utf8(), "not UTF-8"),
+    bad("text-that-is-not-utf8", no_utf8(), "UTF8"),
     bad("nanoseconds", written(column([1], pa.timestamp("ns"))), "counts nanoseconds"),
     bad("time-of-day", written(column([time(1)], pa.time64("us"))), "is of the type time"),
     bad("half-floats", written(column([np.float16(1)], pa.float16())), "is of the type float16"),
