@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.casting import exactly, widens
+from lakehouse.bronze.casting import as_text, exactly, widens
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta.commit import quoted
@@ -29,9 +29,9 @@ class Agreed:
     """In words, each with its columns: new columns, lost columns, rescued columns."""
     rescued: tuple[str, ...]
 
-    @property
-    def note(self) -> str:
-        return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in self.changes.items())
+
+def in_words(changes: dict[str, list[str]]) -> str:
+    return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in changes.items())
 
 
 def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> Agreed:
@@ -126,6 +126,17 @@ def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column]) -
     return known | {"_row": F.when(~odd, F.col("_row"))}
 
 
+def changed_types(source: Source, receipts: Receipts, frame: DataFrame) -> dict[str, list[str]]:
+    """The columns that have another type than bronze's, with theirs, for the receipt; not those that are declared."""
+    kinds, wanted = types_of(frame), _wanted(source, receipts)
+    found = [
+        f"{column} ({kinds[column]})"
+        for column, (into, declared) in wanted.items()
+        if not declared and kinds.get(column, into) != into
+    ]
+    return {"changed types": found} if found else {}
+
+
 def check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
     """Raise ContractError for a column that has another type in bronze."""
     if receipts.table is None:
@@ -161,12 +172,3 @@ def _rescued(texts: dict[str, Column]) -> Column:
     entries = [part for column, text in texts.items() for part in (F.lit(column), text)]
     held = F.map_filter(F.create_map(*entries), lambda _, value: value.isNotNull())
     return F.when(F.size(held) > 0, F.to_json(held))
-
-
-def as_text(value: Column, kind: str) -> Column:
-    """A value of any type as text: nested ones as JSON, bytes in base64."""
-    from pyspark.sql import functions as F
-
-    if kind.startswith(("struct<", "array<", "map<")):
-        return F.to_json(value)
-    return F.base64(value) if kind == "binary" else value.cast("string")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.bronze.contract import check_columns, check_types, fitted, types_of
+from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, in_words, types_of
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import Draft, read_table, set_properties
-from lakehouse.delta.commit import make_room, table_properties
-from lakehouse.delta.counted import Counts, append_counted
-from lakehouse.errors import ConservationError, ContractError
+from lakehouse.delta.commit import table_properties
+from lakehouse.errors import ConservationError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 from lakehouse.tables.quarantine import Resolution
 
@@ -37,6 +37,8 @@ NTZ = "timestampNtz"
 """What Delta calls times without a zone, which a table must be told to take."""
 REASON = "_reason"
 """Where the frame of a batch that is read once has this column, it says which of its rows are rejects."""
+Place = tuple[str, int]
+"""A file and a place in it."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
 """What a reader of records does not see."""
 
@@ -71,104 +73,81 @@ def land(
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
-    from pyspark.sql import functions as F
-
     number = receipts.table.version + 1 if receipts.table is not None else 0
-    frame = batch.read(session)
-    parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
-    if batch.once and (source.columns or source.changed_types != "reject"):
-        raise ContractError(
-            f"sources.{name}: what is read once can't be compared with declared types; nothing landed",
-            hint=f"Take sources.{name}.columns and changed_types out of conf/, and cast in silver.",
-        )
+    read = batch.read(session)
+    parts = batch.parts or (Part(name, tuple(column for column in read.columns if column not in ENGINE_COLUMNS)),)
     agreed = check_columns(name, source, receipts, parts)
-    frame = fitted(name, source, receipts, frame, agreed)
+    fit = partial(fitted, source, receipts, agreed)
+    frame = fit(read)
+    changes = agreed.changes | changed_types(source, receipts, read)
     check_types(name, receipts, frame)
-    note = "; ".join(filter(None, [batch.note, agreed.note]))
-    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
-    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
-    if receipts.table is None or agreed.changes:
-        more |= {"changes": agreed.changes, "types": types_of(frame)}
-    if replays is not None:
-        more["replayed"] = len(replays.places)
-    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     if receipts.table is not None:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-
-    def counted(landed: int, rejected: int) -> Landing:
-        return Landing(number, landed + rejected, landed, rejected, note)
-
-    def beside(counts: Landing) -> DataFrame:
-        """All rows of the batch that are no record of its frame."""
-        rows = _receipt(session, batch, columns, counts, more)
-        if replays is not None:
-            rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
-        if batch.rejects:
-            rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
-        return rows
-
-    def marked(rows: DataFrame) -> DataFrame:
-        times = {"_batch": F.lit(number).cast("long"), "_ingested_at": F.lit(now).cast("timestamp")}
-        return rows.withColumns(times)
-
-    def check(records: int) -> None:
+    draft, written = _written(session, path, batch, _marked(_judged(frame), number, now))
+    if written["reject"] and batch.apart is not None:
+        draft.discard()
+        batch = batch.apart(session, fit)
+        sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
+        draft, written = _written(session, path, batch, _marked(_judged(sound), number, now))
+    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
+    if receipts.table is None or changes:
+        more |= {"changes": changes, "types": types_of(frame)}
+    if replays is not None:
+        more["replayed"] = len(replays.places)
+    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+    landed, quarantined = written["record"], written["reject"] + len(batch.rejects)
+    note = "; ".join(filter(None, [batch.note, in_words(changes)]))
+    done = Landing(number, landed + quarantined, landed, quarantined, note)
+    try:
         batch.require_unchanged()
-        if batch.records is not None and records != batch.records:
+        if batch.records is not None and batch.records != written.total():
             raise ConservationError(
-                f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {records:,}; "
+                f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {written.total():,}; "
                 "nothing landed",
                 hint="This is a defect of the engine: please report it with what causes it.",
             )
-
-    properties = table_properties(0, "", feed=False)
-    if batch.once:
-        return _land_once(session, path, batch, marked, frame, check, counted, beside, properties)
-    landed = frame.count() if batch.records is None else batch.records
-    counts = counted(landed, len(batch.rejects))
-    rows = frame.withColumn("_kind", F.lit("record")).unionByName(beside(counts), allowMissingColumns=True)
-
-    def check_all(written: Counts) -> None:
-        check(written.get("record", 0))
-        found = (written.get("record", 0), written.get("reject", 0), written.get("receipt", 0))
-        if found != (landed, len(batch.rejects), 1):
-            raise ConservationError(f"bronze.{name}: {counts} and {written} were written; nothing landed")
-
-    append_counted(marked(rows), path, check_all, properties=properties, partition_by=["_kind"])
-    return counts
+        beside = _receipt(session, batch, columns, done, more)
+        if replays is not None:
+            beside = beside.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
+        if batch.rejects:
+            beside = beside.unionByName(_rejects(session, batch), allowMissingColumns=True)
+        draft.add(_marked(beside, number, now))
+    except BaseException:
+        draft.discard()
+        raise
+    draft.commit()
+    return done
 
 
-def _land_once(
-    session: SparkSession,
-    path: Path,
-    batch: Batch,
-    marked: Callable[[DataFrame], DataFrame],
-    frame: DataFrame,
-    check: Callable[[int], None],
-    counted: Callable[[int, int], Landing],
-    beside: Callable[[Landing], DataFrame],
-    properties: dict[str, str],
-) -> Landing:
-    """Write the records as they are read, count them in the files that they were written to, and commit after that."""
-    make_room(path)
+def unfit(session: SparkSession, name: str, source: Source, receipts: Receipts, batch: Batch) -> dict[Place, str]:
+    """Why records of the batch can't have the declared types, by the place that they have in it."""
+    agreed = check_columns(name, source, receipts, batch.parts)
+    frame = fitted(source, receipts, agreed, batch.read(session))
+    if REASON not in frame.columns:
+        return {}
+    odd = frame.where(f"{REASON} IS NOT NULL").select("_file", "_offset", REASON).collect()
+    return {(row["_file"], row["_offset"]): row[REASON] for row in odd}
+
+
+def _written(session: SparkSession, path: Path, batch: Batch, rows: DataFrame) -> tuple[Draft, Counter[str]]:
+    """The rows in files that no commit knows yet, and how many there are of each kind."""
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     # The least and largest of every column would cost a tenth of the time; silver asks for batches.
-    properties = properties | {"delta.dataSkippingStatsColumns": "_batch,_row"}
+    properties = table_properties(0, "", feed=False) | {"delta.dataSkippingStatsColumns": "_batch,_row"}
     draft = Draft(session, path, partition_by="_kind", properties=properties)
     try:
-        written = draft.write(marked(_judged(frame)))
+        return draft, draft.write(rows)
     except Exception:
         batch.require_unchanged()  # where the source is the cause, it says so
         raise
-    try:
-        check(written["record"] + written["reject"])
-    except BaseException:
-        draft.discard(path)
-        raise
-    counts = counted(written["record"], written["reject"] + len(batch.rejects))
-    draft.add(marked(beside(counts)))
-    draft.commit()
-    return counts
+
+
+def _marked(rows: DataFrame, number: int, now: datetime) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return rows.withColumns({"_batch": F.lit(number).cast("long"), "_ingested_at": F.lit(now).cast("timestamp")})
 
 
 def _judged(frame: DataFrame) -> DataFrame:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.bronze import land
+from lakehouse.bronze import land, unfit
 from lakehouse.bronze.quarantine import as_reject, columns_of, resolve
 from lakehouse.config import Project
 from lakehouse.delta import locked
@@ -121,7 +121,7 @@ def _replay(
     scratch = project.root / "state" / "replay"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as below:
-        parsed: Parsed = source.again(again, Path(below))
+        parsed = _parsed(session, project, held, source, again, Path(below))
         verdicts = list(zip(rows, parsed.reasons, strict=True))
         still = tuple((row, why) for row, why in verdicts if why)
         if parsed.batch is None:
@@ -137,6 +137,29 @@ def _replay(
         finally:
             batch.close()
     return Resolved(address, len(rows), len(places), still, done.landed, done.quarantined, done.batch)
+
+
+def _parsed(
+    session: SparkSession, project: Project, held: Quarantine, source: Replays, rejects: list[Again], below: Path
+) -> Parsed:
+    """What is a record now, and has the declared types too. A record that has not stays the reject that it is."""
+    name = held.address.removeprefix("bronze.")
+    (below / "1").mkdir()
+    parsed = source.again(rejects, below / "1")
+    settings = project.config.sources[name]
+    if parsed.batch is None or not settings.columns:
+        return parsed
+    try:
+        odd = unfit(session, name, settings, held.receipts, parsed.batch)
+    finally:
+        parsed.batch.close()
+    reasons = [
+        why or ("" if one.whole else odd.get((one.reject.file, one.reject.offset), ""))
+        for one, why in zip(rejects, parsed.reasons, strict=True)
+    ]
+    (below / "2").mkdir()
+    sound = [one for one, why in zip(rejects, reasons, strict=True) if not why]
+    return Parsed(tuple(reasons), source.again(sound, below / "2").batch if sound else None)
 
 
 def _judged_by_builds(workspace: Workspace, address: str) -> UsageError:
