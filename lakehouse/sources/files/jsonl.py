@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.sources.files.flatjson import count_flat
-from lakehouse.sources.files.inspection import MARK, Inspection, bronze_name, spark_opens
+from lakehouse.sources.files.inspection import LONGEST_RECORD, MARK, Inspection, bronze_name, spark_opens
 from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
 DEEPEST = 500
@@ -39,7 +39,7 @@ def inspect_jsonl(path: Path, name: str) -> Inspection:
         safe = safe and body is raw and raw.count(b"\r") == raw.endswith(b"\r\n")
         if not body.strip(b" \t\r\n"):
             continue
-        found = _parse(body)
+        found = _parse(body) if len(raw) <= LONGEST_RECORD else f"it is longer than {LONGEST_RECORD:,} bytes"
         reason = found if isinstance(found, str) else _add(found, columns, taken)
         if reason:
             torn = "" if raw.endswith(b"\n") else "; the file ends there: it may be torn"

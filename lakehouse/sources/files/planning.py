@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import SourceUnavailableError
+from lakehouse.errors import ContractError, SourceUnavailableError
 from lakehouse.sources.files.binary import inspect_binary
 from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.discovery import Found, discover, named, unreadable
-from lakehouse.sources.files.inspection import Inspection, bronze_name, whole_file
+from lakehouse.sources.files.inspection import LARGEST_REJECT, Inspection, bronze_name, whole_file
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.landed import Landed, ignored_changes, landed_files, sha256
 from lakehouse.sources.files.listing import Listed
@@ -164,11 +164,21 @@ def look(
             inspection = _inspect(source, path, shown)
     except OSError as error:
         raise unreadable(shown, error) from error
+    _require_small(inspection)
     before = replaced.get(listed.path)
     counts = (inspection.records, len(inspection.rejects))
     file = Landed(shown, listed.size, listed.mtime_ns, digest, *counts, before.sha256 if before else "")
     _require_unchanged(folder, (file,))
     return file, inspection
+
+
+def _require_small(inspection: Inspection) -> None:
+    for reject in inspection.rejects:
+        if len(reject.raw) > LARGEST_REJECT:
+            raise ContractError(
+                f"{reject.file}: line {reject.line:,}: {reject.reason}",
+                hint="It is too large to be kept in quarantine: mend the file, or move it away.",
+            )
 
 
 def _inspect(source: FilesSource, path: Path, shown: str) -> Inspection:
