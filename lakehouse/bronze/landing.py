@@ -16,7 +16,7 @@ from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import Draft, read_table, set_properties
 from lakehouse.delta.commit import table_properties
-from lakehouse.errors import ConservationError
+from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 from lakehouse.tables.quarantine import Resolution
 
@@ -39,6 +39,8 @@ REASON = "_reason"
 """Where the frame of a batch that is read once has this column, it says which of its rows are rejects."""
 Place = tuple[str, int]
 """A file and a place in it."""
+MOST_MISFITS = 1_000_000
+"""Records of one batch of files."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
 """What a reader of records does not see."""
 
@@ -88,6 +90,7 @@ def land(
     draft, written = _written(session, path, batch, _marked(_judged(frame), number, now))
     if written["reject"] and batch.apart is not None:
         draft.discard()
+        _require_few(name, written)
         batch = batch.apart(session, fit)
         sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
         draft, written = _written(session, path, batch, _marked(_judged(sound), number, now))
@@ -119,6 +122,16 @@ def land(
         raise
     draft.commit()
     return done
+
+
+def _require_few(name: str, written: Counter[str]) -> None:
+    """Misfits of files are held in memory, and so many mean that a type is wrong, not a record."""
+    if written["reject"] > MOST_MISFITS:
+        raise ContractError(
+            f"sources.{name}: {written['reject']:,} of {written.total():,} records do not fit the declared types; "
+            "nothing landed",
+            hint=f"Mend sources.{name}.columns in conf/, or keep such values as text: changed_types: rescue",
+        )
 
 
 def unfit(session: SparkSession, name: str, source: Source, receipts: Receipts, batch: Batch) -> dict[Place, str]:

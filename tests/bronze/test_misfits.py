@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.config import Project, load_project
+from lakehouse.errors import ContractError
 from lakehouse.pipeline import ingest
 from lakehouse.pipeline.quarantine import quarantines
 from lakehouse.pipeline.resolving import replay
@@ -178,3 +179,15 @@ def test_a_file_in_which_nothing_fits(spark: Any, make_project: MakeProject) -> 
         (0, 1, b'{"id":"a"}\n', "'id' is no bigint"),
         (11, 2, b'{"id":"b"}\n', "'id' is no bigint"),
     ]
+
+
+def test_more_misfits_than_can_be_held_refuse_the_batch(
+    spark: Any, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.bronze.landing.MOST_MISFITS", 2)
+    project = make_project("  s: {type: files, format: json, path: data/raw/*, columns: {id: bigint}}")
+    (project.folder / "data" / "raw" / "a.json").write_bytes(b'{"id":"a"}\n{"id":"b"}\n{"id":"c"}\n{"id":4}\n')
+    (result,) = ingest(project).results
+    assert isinstance(result.error, ContractError)
+    assert "3 of 4 records do not fit the declared types; nothing landed" in result.error.message
+    assert not project.path("bronze.s").exists()
