@@ -87,13 +87,13 @@ def land(
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-    draft, written = _written(session, path, batch, _marked(_judged(frame), number, now))
+    draft, written = _written(session, path, batch, _marked(_judged(frame, receipts), number, now))
     if written["reject"] and batch.apart is not None:
         draft.discard()
         _require_few(name, written)
         batch = batch.apart(session, fit)
         sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
-        draft, written = _written(session, path, batch, _marked(_judged(sound), number, now))
+        draft, written = _written(session, path, batch, _marked(_judged(sound, receipts), number, now))
     more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
     if receipts.table is None or changes:
         more |= {"changes": changes, "types": types_of(frame)}
@@ -116,7 +116,9 @@ def land(
             beside = beside.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
         if batch.rejects:
             beside = beside.unionByName(_rejects(session, batch), allowMissingColumns=True)
-        draft.add(_marked(beside, number, now))
+        wrote = draft.add(_marked(beside, number, now))
+        if (wrote["reject"], wrote["receipt"]) != (len(batch.rejects), 1):
+            raise ConservationError(f"bronze.{name}: {done} and {dict(wrote)} were written; nothing landed")
     except BaseException:
         draft.discard()
         raise
@@ -163,12 +165,13 @@ def _marked(rows: DataFrame, number: int, now: datetime) -> DataFrame:
     return rows.withColumns({"_batch": F.lit(number).cast("long"), "_ingested_at": F.lit(now).cast("timestamp")})
 
 
-def _judged(frame: DataFrame) -> DataFrame:
-    """The rows with their kind, and with bronze's own columns, which a table is made with."""
+def _judged(frame: DataFrame, receipts: Receipts) -> DataFrame:
+    """The rows with their kind, and with those of bronze's own columns that the table does not have yet."""
     from pyspark.sql import functions as F
 
     kind = F.when(F.col(REASON).isNull(), "record").otherwise("reject") if REASON in frame.columns else F.lit("record")
-    lacking = {name: F.lit(None).cast(type_) for name, type_ in ENGINE_TYPES.items() if name not in frame.columns}
+    known = {*frame.columns, *(receipts.table.columns if receipts.table is not None else ())}
+    lacking = {name: F.lit(None).cast(type_) for name, type_ in ENGINE_TYPES.items() if name not in known}
     return frame.withColumns(lacking | {"_kind": kind})
 
 
