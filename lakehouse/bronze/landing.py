@@ -36,7 +36,7 @@ ENGINE_TYPES = {
 NTZ = "timestampNtz"
 """What Delta calls times without a zone, which a table must be told to take."""
 REASON = "_reason"
-"""Where the frame of a batch that is read once has this column, it says which of its rows are rejects."""
+"""Where a frame has this column, it says which of its rows are rejects."""
 Place = tuple[str, int]
 """A file and a place in it."""
 MOST_MISFITS = 1_000_000

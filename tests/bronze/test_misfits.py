@@ -51,7 +51,7 @@ class Rows:
             rows = [("1", "ada", "here", 1), ("x", "bob", "here", 2)]
             return session.createDataFrame(rows, "id string, name string, _file string, _row bigint")
 
-        return Batch(cursor={"end": 1}, took="all", read=read, records=2, once=True)
+        return Batch(cursor={"end": 1}, took="all", read=read, records=2)
 """
 
 
