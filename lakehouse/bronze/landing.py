@@ -37,8 +37,6 @@ NTZ = "timestampNtz"
 """What Delta calls times without a zone, which a table must be told to take."""
 REASON = "_reason"
 """Where a frame has this column, it says which of its rows are rejects."""
-Place = tuple[str, int]
-"""A file and a place in it."""
 MOST_MISFITS = 1_000_000
 """Records of one batch of files."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
@@ -134,16 +132,6 @@ def _require_few(name: str, written: Counter[str]) -> None:
             "nothing landed",
             hint=f"Mend sources.{name}.columns in conf/, or keep such values as text: changed_types: rescue",
         )
-
-
-def unfit(session: SparkSession, name: str, source: Source, receipts: Receipts, batch: Batch) -> dict[Place, str]:
-    """Why records of the batch can't have the declared types, by the place that they have in it."""
-    agreed = check_columns(name, source, receipts, batch.parts)
-    frame = fitted(source, receipts, agreed, batch.read(session))
-    if REASON not in frame.columns:
-        return {}
-    odd = frame.where(f"{REASON} IS NOT NULL").select("_file", "_offset", REASON).collect()
-    return {(row["_file"], row["_offset"]): row[REASON] for row in odd}
 
 
 def _written(session: SparkSession, path: Path, batch: Batch, rows: DataFrame) -> tuple[Draft, Counter[str]]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.bronze import land, unfit
+from lakehouse.bronze import land
+from lakehouse.bronze.again import refused, unfit
 from lakehouse.bronze.quarantine import as_reject, columns_of, resolve
 from lakehouse.config import Project
 from lakehouse.delta import locked
@@ -142,24 +143,24 @@ def _replay(
 def _parsed(
     session: SparkSession, project: Project, held: Quarantine, source: Replays, rejects: list[Again], below: Path
 ) -> Parsed:
-    """What is a record now, and has the declared types too. A record that has not stays the reject that it is."""
+    """What is a record now, and is what the source's contract takes. What is not stays the reject that it is."""
     name = held.address.removeprefix("bronze.")
-    (below / "1").mkdir()
-    parsed = source.again(rejects, below / "1")
     settings = project.config.sources[name]
-    if parsed.batch is None or not settings.columns:
-        return parsed
-    try:
-        odd = unfit(session, name, settings, held.receipts, parsed.batch)
-    finally:
-        parsed.batch.close()
-    reasons = [
-        why or ("" if one.whole else odd.get((one.reject.file, one.reject.offset), ""))
-        for one, why in zip(rejects, parsed.reasons, strict=True)
-    ]
-    (below / "2").mkdir()
-    sound = [one for one, why in zip(rejects, reasons, strict=True) if not why]
-    return Parsed(tuple(reasons), source.again(sound, below / "2").batch if sound else None)
+    (below / "0").mkdir()
+    parsed = source.again(rejects, below / "0")
+    for number, judge in enumerate((refused, unfit), start=1):
+        if parsed.batch is None:
+            break
+        sound = [one for one, why in zip(rejects, parsed.reasons, strict=True) if not why]
+        said = judge(session, name, settings, held.receipts, parsed.batch, sound)
+        if any(said):
+            parsed.batch.close()
+            told = iter(said)
+            reasons = tuple(why or next(told) for why in parsed.reasons)
+            left = [one for one, why in zip(rejects, reasons, strict=True) if not why]
+            (below / str(number)).mkdir()
+            parsed = Parsed(reasons, source.again(left, below / str(number)).batch if left else None)
+    return parsed
 
 
 def _judged_by_builds(workspace: Workspace, address: str) -> UsageError:
