@@ -38,7 +38,7 @@ def refused(
 def unfit(
     session: SparkSession, name: str, source: Source, receipts: Receipts, batch: Batch, sound: Sequence[Again]
 ) -> list[str]:
-    """Why the values of each can't have the declared types, or nothing. Those of a whole file are judged as it lands."""
+    """Why the values of each can't have the declared types, or nothing. Those of a whole file are judged later."""
     agreed = check_columns(name, source, receipts, batch.parts)
     frame = fitted(source, receipts, agreed, batch.read(session))
     if "_reason" not in frame.columns:
