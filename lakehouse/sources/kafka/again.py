@@ -26,7 +26,6 @@ def judge_again(session: SparkSession, source: KafkaSource, rejects: Sequence[Ag
         took=f"{len(sound):,} reject{'s' * (len(sound) != 1)} again",
         read=lambda session: judged(session, session.createDataFrame(sound, SCHEMA), source.value),
         records=len(sound),
-        once=True,
     )
     return Parsed(tuple(reasons[row[0]] for row in rows), batch if sound else None)
 

@@ -61,7 +61,6 @@ class Kafka:
             cursor=cursor | ({"lost": list(ranges.gone)} if ranges.gone else {}),
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
-            once=True,
             require_unchanged=partial(self._require_unchanged, session, topic),
             witness=partial(require_all, self.name, topic.name, ranges.filled, asked),
             then=partial(self._next, session, topic, cursor),
