@@ -27,5 +27,9 @@ def test_a_line_for_each_suite(tmp_path: Path) -> None:
     assert second[0] == first[0]
     assert second[1].split(" | ")[1:4] == ["2", "0", "no id, local times"]
     third = ran(page, {"tests/a.py::kill[7]": True})
-    assert third[0].split(" | ")[1:4] == ["1", "0", "7"]
+    assert third[0].split(" | ")[1:4] == ["6", "1: 3", "0, 1, 2, 3, 4, 7"]  # in slices
+    fourth = ran(page, {"tests/a.py::kill[3]": True})
+    assert fourth[0].split(" | ")[1:4] == ["6", "0", "0, 1, 2, 3, 4, 7"]
+    page.write_text(page.read_text().replace(fourth[0][-14:], "| 2000-01-01 |"))
+    assert ran(page, {"tests/a.py::kill[8]": True})[0].split(" | ")[1:4] == ["1", "0", "8"]
     assert page.read_text().startswith("Words.\n")
