@@ -57,7 +57,8 @@ DONE: dict[str, list[Callable[[Any, Path], None]]] = {
 }
 
 
-@pytest.mark.parametrize("what", [pytest.param(what, marks=[pytest.mark.torture] * (what != "all")) for what in DONE])
+@pytest.mark.torture
+@pytest.mark.parametrize("what", DONE)
 def test_what_is_done_between_batches(spark: Any, make_project: Any, what: str) -> None:
     project: Project = make_project(SOURCES, TABLES)
     waiting = history(7)

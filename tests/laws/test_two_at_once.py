@@ -16,7 +16,7 @@ BOTH = SOURCES + "\n  others: {type: files, format: csv, path: data/raw/others.c
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("tables", ["different", "the same", "the same, and nobody waits"])
+@pytest.mark.parametrize("tables", ["different", "the same", "the same without waiting"])
 def test_two_at_once(spark: Any, engine: Project, make_project: Any, tmp_path: Path, tables: str) -> None:
     project = make_project(BOTH, TABLES)
     (project.folder / "data" / "raw" / "others.csv").write_text("a\n1\n2\n")
