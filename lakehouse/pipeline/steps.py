@@ -15,6 +15,7 @@ from lakehouse.bronze.quarantine import resolutions
 from lakehouse.delta import read_table
 from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.gold.building import build_gold
+from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.planning import Work, rebuild
@@ -153,7 +154,8 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
     root = workspace.project.root
     if "No space left on device" in text:
         return StorageError(
-            f"{address}: the disk of {root} is full", hint="Free space, then run again: nothing was lost."
+            f"{address}: the disk {fullest(workspace.project, address)} is full",
+            hint="Free space, then run again: nothing was lost.",
         )
     if "Permission denied" in text or isinstance(error, PermissionError):
         return StorageError(

@@ -12,8 +12,10 @@ from tests.torture import HEAD, MARK, Torture
 def ran(page: Path, outcomes: dict[str, bool]) -> list[str]:
     plugin = Torture(page)
     for node, passed in outcomes.items():
-        report: Any = SimpleNamespace(nodeid=node, passed=passed, skipped=False)
+        report: Any = SimpleNamespace(nodeid=node, passed=passed, skipped=False, when="call")
         plugin.pytest_runtest_logreport(report)
+    interrupted: Any = SimpleNamespace(nodeid="tests/c.py::slow[1]", passed=True, skipped=False, when="setup")
+    plugin.pytest_runtest_logreport(interrupted)
     plugin.pytest_sessionfinish()
     return page.read_text().partition(HEAD)[2].splitlines()
 
@@ -27,5 +29,9 @@ def test_a_line_for_each_suite(tmp_path: Path) -> None:
     assert second[0] == first[0]
     assert second[1].split(" | ")[1:4] == ["2", "0", "no id, local times"]
     third = ran(page, {"tests/a.py::kill[7]": True})
-    assert third[0].split(" | ")[1:4] == ["1", "0", "7"]
+    assert third[0].split(" | ")[1:4] == ["6", "1: 3", "0, 1, 2, 3, 4, 7"]  # in slices
+    fourth = ran(page, {"tests/a.py::kill[3]": True})
+    assert fourth[0].split(" | ")[1:4] == ["6", "0", "0, 1, 2, 3, 4, 7"]
+    page.write_text(page.read_text().replace(fourth[0][-14:], "| 2000-01-01 |"))
+    assert ran(page, {"tests/a.py::kill[8]": True})[0].split(" | ")[1:4] == ["1", "0", "8"]
     assert page.read_text().startswith("Words.\n")

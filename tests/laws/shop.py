@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
+
+from lakehouse.config import Project
+from lakehouse.features.repository import look_up
 
 SOURCES = "  orders: {type: files, format: csv, path: data/raw/orders-*.csv}"
 
@@ -32,7 +37,34 @@ def totals(silver_orders):
     return silver_orders.groupBy("customer").agg(F.sum("amount").alias("amount"), F.count("*").alias("orders"))
 '''
 
+PUBLISHED = TABLES.replace('@gold.table(key="customer")', '@gold.table(key="customer", at="at")').replace(
+    '.alias("orders"))', '.alias("orders")).withColumn("at", F.to_timestamp(F.lit("2026-01-01")))'
+)
+"""The same shop, with a time in gold, which features need."""
+
+FEATURES = """
+from feast import Entity, ValueType
+from jobs.shop import tables
+from lakehouse.features.view import feature_view
+
+customer = Entity(name="customer", join_keys=["customer"], value_type=ValueType.STRING)
+totals = feature_view(tables.totals, entity=customer, ttl=None)
+"""
+REPOSITORY = Path(__file__).parents[2] / "features"
+
 Row = tuple[int | None, int, str, int, str]  # id, seq, customer, amount, status
+
+
+def history(seed: int) -> list[Row]:
+    """Inserts, updates, doubled and late events, bad values and keys; sequences differ within a key."""
+    draw = random.Random(seed)
+    rows: list[Row] = []
+    for sequence in range(40):
+        key = draw.choice([1, 2, 3, 4, 5, None])
+        amount = draw.choice([0, 5, 1000, 1001, -1, draw.randrange(1000)])
+        rows.append((key, sequence, draw.choice(["ada", "bob", "cy"]), amount, draw.choice(["new", "paid", "draft"])))
+    rows += draw.sample(rows, 10)
+    return rows
 
 
 def write_orders(folder: Path, name: str, rows: list[Row]) -> Path:
@@ -43,6 +75,23 @@ def write_orders(folder: Path, name: str, rows: list[Row]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def write_features(folder: Path) -> None:
+    """A Feast repository over the gold table of PUBLISHED."""
+    (folder / "features").mkdir()
+    (folder / "features" / "definitions.py").write_text(FEATURES)
+    shutil.copy(REPOSITORY / "feature_store.yaml", folder / "features")
+
+
+def served(project: Project, rows: list[Row]) -> None:
+    """Assert that the online store answers what the oracle says, for every customer there ever was."""
+    want = {name: (amount, orders) for name, amount, orders in expected(rows)["gold"]}
+    names = sorted({row[2] for row in rows})
+    answers = look_up(project, "totals", [{"customer": name} for name in names])
+    assert {row["customer"]: (row["amount"], row["orders"]) for row in answers} == {
+        name: want.get(name, (None, None)) for name in names
+    }
 
 
 def expected(rows: list[Row]) -> dict[str, Any]:

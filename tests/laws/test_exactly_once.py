@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import subprocess
 import sys
 from collections.abc import Callable
 from operator import attrgetter
@@ -169,47 +167,3 @@ def test_killed_within_the_first_commit(spark: Any, make_project: Any, log: str)
     run_all(project)
     agree(project.root, FIRST)
     counts_add_up(project, FIRST)
-
-
-CHILD = """
-import os, signal, sys, threading, time
-from lakehouse.cli import run
-def end():
-    time.sleep(float(sys.argv[1]))
-    (os.killpg(0, signal.SIGKILL) if sys.argv[2] == "both" else os.kill(os.getpid(), signal.SIGKILL))
-threading.Thread(target=end, daemon=True).start()
-sys.exit(run(["run"]))
-"""
-
-
-def killed_run(project: Project, delay: float, who: str = "both") -> int:
-    """``lakehouse run`` in processes of their own; Python, or its JVM too, is killed after the delay (s)."""
-    command = [sys.executable, "-c", CHILD, str(delay), who]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, cwd=project.folder, start_new_session=True, **quiet).wait()  # type: ignore[call-overload]
-
-
-@pytest.mark.parametrize(("delay", "who"), [(6.0, "both"), (8.0, "python")])
-def test_kill_9(spark: Any, make_project: Any, delay: float, who: str) -> None:
-    """Whatever the moment hits, the next run ends right."""
-    project = make_project(SOURCES, TABLES)
-    write_orders(project.folder, "1", FIRST)
-    killed_run(project, delay, who)
-    write_orders(project.folder, "2", SECOND)
-    run_all(project)
-    agree(project.root, FIRST + SECOND)
-    counts_add_up(project, FIRST + SECOND)
-
-
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[pytest.mark.torture] if seed % 250 else []) for seed in range(500)]
-)
-def test_kill_9_at_random(spark: Any, make_project: Any, seed: int) -> None:
-    moment = random.Random(seed)
-    project = make_project(SOURCES, TABLES)
-    for name, rows in (("1", FIRST), ("2", SECOND)):
-        write_orders(project.folder, name, rows)
-        killed_run(project, moment.uniform(3, 14), moment.choice(["both", "python"]))
-    run_all(project)
-    agree(project.root, FIRST + SECOND)
-    counts_add_up(project, FIRST + SECOND)

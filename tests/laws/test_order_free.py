@@ -8,19 +8,7 @@ from typing import Any
 import pytest
 
 from lakehouse.pipeline import build, ingest
-from tests.laws.shop import SOURCES, TABLES, Row, agree, rows_of, write_orders
-
-
-def history(seed: int) -> list[Row]:
-    """Inserts, updates, doubled and late events, bad values and keys; sequences differ within a key."""
-    draw = random.Random(seed)
-    rows: list[Row] = []
-    for sequence in range(40):
-        key = draw.choice([1, 2, 3, 4, 5, None])
-        amount = draw.choice([0, 5, 1000, 1001, -1, draw.randrange(1000)])
-        rows.append((key, sequence, draw.choice(["ada", "bob", "cy"]), amount, draw.choice(["new", "paid", "draft"])))
-    rows += draw.sample(rows, 10)
-    return rows
+from tests.laws.shop import SOURCES, TABLES, Row, agree, history, rows_of, write_orders
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,0 +1,64 @@
+"""Law 2: kill -9 at random moments, again and again on one project; then a run that ends leaves what it must."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lakehouse.config import Project
+from lakehouse.pipeline import publish
+from tests.laws.children import Children, killed_at
+from tests.laws.shop import PUBLISHED, SOURCES, TABLES, Row, agree, history, served, write_features, write_orders
+from tests.laws.test_exactly_once import counts_add_up, run_all
+
+KILLS = 5
+"""In each chain."""
+CHAINS = 100
+QUICK = 5
+"""The chains of every test run."""
+
+
+@pytest.fixture(scope="module")
+def children(engine: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
+    made = Children(engine, tmp_path_factory.mktemp("children"))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.torture] * (seed >= QUICK)) for seed in range(CHAINS)]
+)
+def test_kill_9(spark: Any, make_project: Any, children: Children, seed: int) -> None:
+    """Each kill hits Python and its JVM, Python alone (its JVM goes on for seconds), or the JVM alone.
+
+    Half of the long suite publishes too.
+    """
+    draw = random.Random(seed)
+    publishes = seed >= QUICK and seed % 2 == 1
+    project = make_project(SOURCES, PUBLISHED if publishes else TABLES)
+    if publishes:
+        write_features(project.folder)
+    waiting = history(seed)
+    landed: list[Row] = []
+    kills = 0
+    while kills < KILLS:
+        more = [waiting.pop() for _ in range(draw.randrange(1, 6)) if waiting]
+        assert more, f"{kills} kills of {KILLS} hit a run"
+        write_orders(project.folder, str(len(landed)), more)
+        landed += more
+        child = children.next()
+        child.begin(project, "run", "--wait", "60")
+        who = draw.choice(["both", "python", "java"])
+        hit = killed_at(child, project.folder / "data", draw, who, later=2.0 if publishes else 0.1)
+        kills += hit
+        if who == "java":
+            assert child.ended() in (0, 1, 4), child.said()[-2000:]
+            assert "Traceback" not in child.said()
+    run_all(project)
+    agree(project.root, landed)
+    counts_add_up(project, landed)
+    if publishes:
+        assert publish(project).exit_code == 0
+        served(project, landed)
