@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from lakehouse.config import Project
 from lakehouse.pipeline import publish
 from tests.laws.children import Children, killed_at

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lakehouse.config import Project
 from tests.laws.children import Child, one_child
 from tests.laws.shop import SOURCES, TABLES, Row, agree, write_orders

@@ -38,8 +38,9 @@ def join(paths: Iterable[Path], kind: str, delimiter: str, scratch: Scratch) -> 
 
     >>> from tempfile import mkdtemp
     >>> folder = Path(mkdtemp())
+    >>> scratch = Scratch(folder)
     >>> _ = (folder / "1").write_text("a,b\\n1,2\\n"), (folder / "2").write_text("a,b\\r\\n\\r\\n3,")
-    >>> join([folder / "1", folder / "2"], "csv", ",", Scratch(folder)).read_text()
+    >>> join([folder / "1", folder / "2"], "csv", ",", scratch).read_text()
     'a,b,_file\\n1,2,0\\n3,,1\\n'
     """
     into = scratch.new_file()
