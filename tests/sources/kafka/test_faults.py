@@ -173,17 +173,25 @@ class Story:
         self.number += 1
         return self.chance.choice([b'{"n": %d}', b"[%d]", b"{%d", b"\xff%d"]) % self.number if self.number % 7 else None
 
-    def send(self, producer: Any = None, kept: bool = True) -> None:
+    def send(self, producer: Any = None, kept: bool = True) -> dict[int, int]:
+        """Returns the last offset that was sent to each partition."""
+        last: dict[int, int] = {}
         for _ in range(self.chance.randrange(1, 6)):
             partition, value = self.chance.randrange(self.partitions), self.value()
             at = self.topics.send_one(self.topic, value, partition=partition, producer=producer)
-            if kept and at is not None:
+            assert at is not None
+            last[partition] = at
+            if kept:
                 self.there[partition, at] = value
+        return last
 
     def transact(self) -> None:
         commit = self.chance.random() < 0.5
         with self.topics.transaction(commit) as producer:
-            self.send(producer, kept=commit)
+            last = self.send(producer, kept=commit)
+        deadline = time.monotonic() + 60
+        while any(self.topics.ends(self.topic, self.partitions)[number] <= at for number, at in last.items()):
+            assert time.monotonic() < deadline  # the marks of a transaction follow a moment after it
 
     def widen(self) -> None:
         if self.partitions < 4:
