@@ -16,6 +16,9 @@ WIDER = {
     "date": ("timestamp_ntz",),
 }
 """What each type fits into, whatever the value."""
+NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+TIMES = ("date", "timestamp", "timestamp_ntz")
+NESTED = ("struct<", "array<", "map<")
 _TEXTS = {
     "boolean": r"(?i)^(true|false)\z",
     "date": r"^\d{4}-\d{2}-\d{2}\z",
@@ -47,16 +50,37 @@ def exactly(value: Column, kind: str, into: str) -> Column:
     a double is the nearest one."""
     from pyspark.sql import functions as F
 
-    if kind == "string" and not (_pattern(into) or into in ("binary", "string")):
-        return F.lit(None).cast(into)  # a text is no array and no struct
+    if not _comparable(kind, into):
+        return F.lit(None).cast(into)
     cast = value.try_cast(into)
     if kind == "string" and into == "binary":
         return cast
     if kind == "string":
         return F.when(value.rlike(_pattern(into)), cast)
     if into == "string":
-        return value.cast("string") if kind != "binary" else F.base64(value)
+        return as_text(value, kind)
     return F.when(cast.try_cast(kind).eqNullSafe(value), cast)
+
+
+def as_text(value: Column, kind: str) -> Column:
+    """A value of any type as text: nested ones as JSON, bytes in base64."""
+    from pyspark.sql import functions as F
+
+    if kind.startswith(NESTED):
+        return F.to_json(value)
+    return F.base64(value) if kind == "binary" else value.cast("string")
+
+
+def _comparable(kind: str, into: str) -> bool:
+    """Whether a value of one type may be one of the other at all: numbers, times, and what texts say or can be."""
+    if kind == "string" and into != "string":
+        return into == "binary" or bool(_pattern(into))
+    return into == "string" or _family(kind) == _family(into) != ""
+
+
+def _family(kind: str) -> str:
+    name = kind.partition("(")[0]
+    return "number" if name in NUMBERS else "time" if name in TIMES else ""
 
 
 def _pattern(into: str) -> str:

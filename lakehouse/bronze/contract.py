@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.bronze.casting import exactly, widens
+from lakehouse.bronze.casting import as_text, exactly, widens
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta.commit import quoted
@@ -29,9 +29,9 @@ class Agreed:
     """In words, each with its columns: new columns, lost columns, rescued columns."""
     rescued: tuple[str, ...]
 
-    @property
-    def note(self) -> str:
-        return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in self.changes.items())
+
+def in_words(changes: dict[str, list[str]]) -> str:
+    return "; ".join(f"{what}: {', '.join(columns)}" for what, columns in changes.items())
 
 
 def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence[Part]) -> Agreed:
@@ -64,11 +64,11 @@ def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence
     return Agreed(changes, tuple(noted["rescued columns"]))
 
 
-def fitted(name: str, source: Source, receipts: Receipts, frame: DataFrame, agreed: Agreed) -> DataFrame:
+def fitted(source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame) -> DataFrame:
     """The frame with the columns and types that bronze takes; what does not fit is in ``_rescued``, as text.
 
-    A source that rescues has the column from its first batch on, so that a silver function can name it. Raises
-    ContractError for values that a declared type can't hold, where they are not to be rescued.
+    A source that rescues has the column from its first batch on, so that a silver function can name it. Where values
+    that a declared type can't hold are not to be rescued, their records have a ``_reason``: they are rejects.
     """
     from pyspark.sql import functions as F
 
@@ -89,7 +89,7 @@ def fitted(name: str, source: Source, receipts: Receipts, frame: DataFrame, agre
             misfits[column] = F.when(old.isNotNull() & values[column].isNull(), as_text(old, kind))
     rescues = "rescue" in (source.new_columns, source.changed_types)
     if misfits and source.changed_types != "rescue":
-        _require_fits(name, source, frame, misfits)
+        values |= _quarantined(source, frame, misfits)
         misfits = {}
     lost = {column: as_text(F.col(quoted(column)), kinds[column]) for column in agreed.rescued if column in kinds}
     if rescues:
@@ -109,25 +109,32 @@ def _wanted(source: Source, receipts: Receipts) -> dict[str, tuple[str, bool]]:
     return wanted | {column: (kind, True) for column, kind in source.columns.items()}
 
 
-def _require_fits(name: str, source: Source, frame: DataFrame, misfits: dict[str, Column]) -> None:
+def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column]) -> dict[str, Column]:
+    """Bronze's columns of a reject for the records of misfits; ``_raw`` is a record's values as JSON."""
     from pyspark.sql import functions as F
 
-    columns = list(misfits)
-    found = frame.select(
-        *(F.count(misfits[column]).alias(f"count{i}") for i, column in enumerate(columns)),
-        *(F.first(misfits[column], ignorenulls=True).alias(f"value{i}") for i, column in enumerate(columns)),
-    ).collect()[0]
-    said = [
-        f"{found[f'count{i}']:,} values of {column!r} are no {source.columns[column]}, such as "
-        f"{found[f'value{i}'][:80]!r}"
-        for i, column in enumerate(columns)
-        if found[f"count{i}"]
+    told = [F.when(odd.isNotNull(), F.lit(f"{name!r} is no {source.columns[name]}")) for name, odd in misfits.items()]
+    odd = F.coalesce(*misfits.values()).isNotNull()
+    names = [name for name in frame.columns if name not in ENGINE_COLUMNS]
+    found = {
+        "_reason": F.when(odd, F.concat_ws(" and ", *told)),
+        "_raw": F.when(odd, F.to_json(F.struct(*map(quoted, names))).cast("binary")),
+        "_offset": F.when(odd, F.col("_row")),
+        "_line": F.when(odd, F.lit(0).cast("long")),
+    }
+    known = {name: F.coalesce(name, value) if name in frame.columns else value for name, value in found.items()}
+    return known | {"_row": F.when(~odd, F.col("_row"))}
+
+
+def changed_types(source: Source, receipts: Receipts, frame: DataFrame) -> dict[str, list[str]]:
+    """The columns that have another type than bronze's, with theirs, for the receipt; not those that are declared."""
+    kinds, wanted = types_of(frame), _wanted(source, receipts)
+    found = [
+        f"{column} ({kinds[column]})"
+        for column, (into, declared) in wanted.items()
+        if not declared and kinds.get(column, into) != into
     ]
-    if said:
-        raise ContractError(
-            f"sources.{name}: {'; '.join(said)}; nothing landed",
-            hint=f"Mend them or their type in sources.{name}.columns, or keep them as text: changed_types: rescue",
-        )
+    return {"changed types": found} if found else {}
 
 
 def check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
@@ -165,12 +172,3 @@ def _rescued(texts: dict[str, Column]) -> Column:
     entries = [part for column, text in texts.items() for part in (F.lit(column), text)]
     held = F.map_filter(F.create_map(*entries), lambda _, value: value.isNotNull())
     return F.when(F.size(held) > 0, F.to_json(held))
-
-
-def as_text(value: Column, kind: str) -> Column:
-    """A value of any type as text: nested ones as JSON, bytes in base64."""
-    from pyspark.sql import functions as F
-
-    if kind.startswith(("struct<", "array<", "map<")):
-        return F.to_json(value)
-    return F.base64(value) if kind == "binary" else value.cast("string")

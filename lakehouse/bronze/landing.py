@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.bronze.contract import check_columns, check_types, fitted, types_of
+from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, in_words, types_of
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
@@ -34,7 +36,9 @@ ENGINE_TYPES = {
 NTZ = "timestampNtz"
 """What Delta calls times without a zone, which a table must be told to take."""
 REASON = "_reason"
-"""Where the frame of a batch that is read once has this column, it says which of its rows are rejects."""
+"""Where a frame has this column, it says which of its rows are rejects."""
+MOST_MISFITS = 1_000_000
+"""Records of one batch of files."""
 HIDDEN = ("_kind", "_raw", "_offset", "_line", "_reason", "_receipt")
 """What a reader of records does not see."""
 
@@ -70,37 +74,32 @@ def land(
     records than the bytes hold; nothing is written then.
     """
     number = receipts.table.version + 1 if receipts.table is not None else 0
-    frame = batch.read(session)
-    parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
-    if batch.once and (source.columns or source.changed_types != "reject"):
-        raise ContractError(
-            f"sources.{name}: what is read once can't be compared with declared types; nothing landed",
-            hint=f"Take sources.{name}.columns and changed_types out of conf/, and cast in silver.",
-        )
+    read = batch.read(session)
+    parts = batch.parts or (Part(name, tuple(column for column in read.columns if column not in ENGINE_COLUMNS)),)
     agreed = check_columns(name, source, receipts, parts)
-    frame = fitted(name, source, receipts, frame, agreed)
+    fit = partial(fitted, source, receipts, agreed)
+    frame = fit(read)
+    changes = agreed.changes | changed_types(source, receipts, read)
     check_types(name, receipts, frame)
-    note = "; ".join(filter(None, [batch.note, agreed.note]))
-    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
-    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
-    if receipts.table is None or agreed.changes:
-        more |= {"changes": agreed.changes, "types": types_of(frame)}
-    if replays is not None:
-        more["replayed"] = len(replays.places)
-    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     if receipts.table is not None:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-    # The least and largest of every column would cost a tenth of the time; silver asks for batches.
-    properties = table_properties(0, "", feed=False) | {"delta.dataSkippingStatsColumns": "_batch,_row"}
-    draft = Draft(session, path, partition_by="_kind", properties=properties)
-    try:
-        written = draft.write(_marked(_judged(frame, receipts), number, now))
-    except Exception:
-        batch.require_unchanged()  # where the source is the cause, it says so
-        raise
+    draft, written = _written(session, path, batch, _marked(_judged(frame, receipts), number, now))
+    if written["reject"] and batch.apart is not None:
+        draft.discard()
+        _require_few(name, written)
+        batch = batch.apart(session, fit)
+        sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
+        draft, written = _written(session, path, batch, _marked(_judged(sound, receipts), number, now))
+    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
+    if receipts.table is None or changes:
+        more |= {"changes": changes, "types": types_of(frame)}
+    if replays is not None:
+        more["replayed"] = len(replays.places)
+    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
     landed, quarantined = written["record"], written["reject"] + len(batch.rejects)
+    note = "; ".join(filter(None, [batch.note, in_words(changes)]))
     done = Landing(number, landed + quarantined, landed, quarantined, note)
     try:
         batch.require_unchanged()
@@ -123,6 +122,29 @@ def land(
         raise
     draft.commit()
     return done
+
+
+def _require_few(name: str, written: Counter[str]) -> None:
+    """Misfits of files are held in memory, and so many mean that a type is wrong, not a record."""
+    if written["reject"] > MOST_MISFITS:
+        raise ContractError(
+            f"sources.{name}: {written['reject']:,} of {written.total():,} records do not fit the declared types; "
+            "nothing landed",
+            hint=f"Mend sources.{name}.columns in conf/, or keep such values as text: changed_types: rescue",
+        )
+
+
+def _written(session: SparkSession, path: Path, batch: Batch, rows: DataFrame) -> tuple[Draft, Counter[str]]:
+    """The rows in files that no commit knows yet, and how many there are of each kind."""
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
+    # The least and largest of every column would cost a tenth of the time; silver asks for batches.
+    properties = table_properties(0, "", feed=False) | {"delta.dataSkippingStatsColumns": "_batch,_row"}
+    draft = Draft(session, path, partition_by="_kind", properties=properties)
+    try:
+        return draft, draft.write(rows)
+    except Exception:
+        batch.require_unchanged()  # where the source is the cause, it says so
+        raise
 
 
 def _marked(rows: DataFrame, number: int, now: datetime) -> DataFrame:

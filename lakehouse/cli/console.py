@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.cli.output import Grid, Line, Page
+from lakehouse.cli.output import Grid, Line, Page, safe
 from lakehouse.errors import LakehouseError
 
 STYLES = {
@@ -68,17 +68,17 @@ class ConsoleOutput:
             if isinstance(part, Grid):
                 self._grid(part)
             elif isinstance(part, Line):
-                self.console.print(Text(part.text, STYLES.get(part.style, "")), soft_wrap=True)
+                self.console.print(Text(safe(part.text), STYLES.get(part.style, "")), soft_wrap=True)
             elif isinstance(part, str):
-                self.console.print(Text(part), soft_wrap=True)
+                self.console.print(Text(safe(part)), soft_wrap=True)
             else:
                 self.console.print(part)
 
     def error(self, error: LakehouseError) -> None:
         console = console_on(self._stderr)
-        console.print(Text.assemble(("Error: ", STYLES["bad"]), error.message), soft_wrap=True)
+        console.print(Text.assemble(("Error: ", STYLES["bad"]), safe(error.message)), soft_wrap=True)
         for line in error.hint.splitlines():
-            console.print(Text(f"  {line}", STYLES["command"]), soft_wrap=True)
+            console.print(Text(f"  {safe(line)}", STYLES["command"]), soft_wrap=True)
 
     def stopped(self) -> None:
         console_on(self._stderr).print("Interrupted.")
@@ -106,7 +106,7 @@ class ConsoleOutput:
         for place, name in enumerate(grid.columns[:count]):
             number = bool(grid.rows) and all(_is_number(row[place]) for row in grid.rows)
             table.add_column(
-                Text(name),
+                Text(safe(name)),
                 justify="right" if number else "left",
                 overflow="ellipsis" if grid.fit else "fold",
                 no_wrap=grid.fit or number,  # a number that is cut short would be another number
@@ -132,7 +132,7 @@ def shown(value: Any) -> str:
         return "NaN" if math.isnan(value) else f"{value:.6g}"
     if isinstance(value, bytes):
         return repr(value)[2:-1]
-    return str(value).replace("\n", "⏎")
+    return safe(str(value).replace("\n", "⏎"))
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
+from unicodedata import category
 
 from lakehouse.errors import LakehouseError
 
@@ -171,6 +172,17 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def safe(text: str) -> str:
+    r"""The text without what a terminal would obey or hide: such characters are escaped; line breaks stay.
+
+    >>> safe("caf\xe9\x1b[31m\u202e"), safe("a\nb")
+    ('café\\x1b[31m\\u202e', 'a\nb')
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escaped(letter) for letter in text)
+
+
 def printable(text: str | bytes) -> str:
     r"""What may be printed safely: everything that is no plain character, and the backslash, is escaped.
 
@@ -185,4 +197,6 @@ def printable(text: str | bytes) -> str:
 def _escaped(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":  # a byte that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
+    if category(letter) == "Zs":  # a space of another width
+        return letter
     return letter.encode("unicode_escape").decode()

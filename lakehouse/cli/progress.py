@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from lakehouse.cli.output import Line, Output
+from lakehouse.cli.output import Line, Output, safe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -157,7 +157,7 @@ class LiveTable:
                 cells = ["running", f"{now - state:.1f} s"]
             else:
                 cells = [state.status, said(state)]
-            table.add_row(step, address, Text(cells[0], STATES.get(cells[0], "")), Text(cells[1], "dim"))
+            table.add_row(step, address, Text(cells[0], STATES.get(cells[0], "")), Text(safe(cells[1]), "dim"))
         done = sum(not isinstance(state, float | None) for _, state in states)
         running = any(isinstance(state, float) for _, state in states)
         doing = "" if running or done else " · starting Spark"

@@ -184,11 +184,7 @@ def _source(lake: Lake, name: str | None, env: str | None, schema: bool) -> Page
     if schema:
         return schema_page(lake, name, env)
     source = sources[name]
-    settings = {
-        key: value
-        for key, value in source.model_dump(mode="json").items()
-        if key in source.model_fields_set or key == "type"
-    }
+    settings = source.said
     if not isinstance(source, FilesSource):
         return _batches_of(lake, name, settings, env)
     files = files_of(lake, name)

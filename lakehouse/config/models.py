@@ -10,6 +10,9 @@ from pydantic import Field, StringConstraints, field_validator
 from lakehouse.config.sources import Filled, Model, Module, Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+PROPERTY_NAME = r"^spark\.[A-Za-z0-9_.-]+$"
+PROPERTY_VALUE = r"^[^\x00-\x1f\x7f\\]*$"
+"""In a properties file a line break or a backslash would make another property of it."""
 
 
 class Spark(Model):
@@ -21,8 +24,11 @@ class Spark(Model):
     """The driver's heap."""
     master: str | None = None
     """local[*] when not set, or what spark-submit was given."""
-    properties: dict[str, str] = Field(default_factory=dict)
-    """More Spark properties; those that the engine sets itself are refused."""
+    properties: dict[
+        Annotated[str, StringConstraints(pattern=PROPERTY_NAME)],
+        Annotated[str, StringConstraints(pattern=PROPERTY_VALUE)],
+    ] = Field(default_factory=dict)
+    """More Spark properties, each on one line; those that the engine sets itself are refused."""
 
 
 class Config(Model):

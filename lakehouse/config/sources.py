@@ -42,14 +42,39 @@ MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
 class Contract(Model):
     """What a source's columns may do: the same for every kind of source."""
 
-    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
-    """A column that bronze lacks is added (evolve), goes to _rescued (rescue), or the file is refused (reject)."""
-    lost_columns: Literal["null", "reject"] = "null"
-    """A column of bronze that a file lacks is null for its records (null), or the file is refused (reject)."""
-    changed_types: Literal["widen", "rescue", "reject"] = "reject"
-    """A value of another type than bronze's: taken where the type is narrower, put into _rescued, or refused."""
+    schema_: Literal["infer", "declared"] = Field(default="infer", alias="schema")
+    """Bronze's columns are those of the source (infer), or those of ``columns``, which say it too (declared)."""
     columns: dict[Filled, ColumnType] = Field(default_factory=dict)
     """Declared names and types, which bronze has whatever kind the source is: {id: bigint}"""
+    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
+    """A column that bronze lacks is added (evolve), goes to _rescued (rescue; the default where columns are declared),
+    or the batch is refused (reject)."""
+    lost_columns: Literal["null", "reject"] = "null"
+    """A column of bronze that a file lacks is null for its records (null), or the batch is refused (reject)."""
+    changed_types: Literal["widen", "rescue", "reject"] = "reject"
+    """A column of another type than bronze's: taken where it is narrower (widen), value by value (rescue), or the batch
+    is refused. A record with a value that a declared type can't hold is rescued, or else quarantined."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_declare(cls, given: Any) -> Any:
+        declared = {"schema": "declared", "new_columns": "rescue"}
+        return declared | given if isinstance(given, dict) and given.get("columns") else given
+
+    @model_validator(mode="after")
+    def _columns_are_of_a_declared_schema(self) -> Contract:
+        if self.schema_ == "declared" and not self.columns:
+            raise ValueError("schema: declared needs columns, such as {id: bigint}")
+        if self.schema_ == "infer" and self.columns:
+            raise ValueError("schema: infer takes no columns; say schema: declared, or take them out")
+        return self
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The settings that conf/ gives, as it names them; secrets are hidden."""
+        kept = self.model_dump(mode="json")
+        names = {name: field.alias or name for name, field in type(self).model_fields.items()}
+        return {names[name]: kept[name] for name in names if name in self.model_fields_set or name == "type"}
 
 
 class FilesSource(Contract):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lakehouse.config.document import Node, Problem
+from lakehouse.config.models import PROPERTY_NAME, PROPERTY_VALUE
 from lakehouse.config.sources import KINDS, MARKER, SPAN
 from lakehouse.errors import did_you_mean
 
@@ -27,6 +28,8 @@ _PATTERNS = {
     r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
     r"|decimal\(\d{1,2},\d{1,2}\))$": "must be a type, such as string, bigint, double, timestamp or decimal(18,2)",
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
+    PROPERTY_NAME: "must be the name of a Spark property, such as spark.sql.shuffle.partitions",
+    PROPERTY_VALUE: "must stand on one line, without a backslash",
     SPAN: "must be a time, such as 30s, 5m or 1h",
     MARKER: "must be the name of a file beside the others, such as _SUCCESS or {name}.done",
     r"^[^\"\r\n]$": "must be one character, and neither a quote nor a line's end",
@@ -89,7 +92,7 @@ def _settings(model: type[BaseModel], path: list[str]) -> list[str]:
         elif get_origin(kind) is dict:  # dict[Name, Source]: any key leads to the value's type
             kind = get_args(kind)[-1]
     models = _models(kind)
-    return sorted({name for one in models for name in one.model_fields})
+    return sorted({field.alias or name for one in models for name, field in one.model_fields.items()})
 
 
 def _models(kind: Any) -> list[Any]:

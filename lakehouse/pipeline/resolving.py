@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.bronze import land
+from lakehouse.bronze.again import refused, unfit
 from lakehouse.bronze.quarantine import as_reject, columns_of, resolve
 from lakehouse.config import Project
 from lakehouse.delta import locked
@@ -121,7 +122,7 @@ def _replay(
     scratch = project.root / "state" / "replay"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as below:
-        parsed: Parsed = source.again(again, Path(below))
+        parsed = _parsed(session, project, held, source, again, Path(below))
         verdicts = list(zip(rows, parsed.reasons, strict=True))
         still = tuple((row, why) for row, why in verdicts if why)
         if parsed.batch is None:
@@ -137,6 +138,29 @@ def _replay(
         finally:
             batch.close()
     return Resolved(address, len(rows), len(places), still, done.landed, done.quarantined, done.batch)
+
+
+def _parsed(
+    session: SparkSession, project: Project, held: Quarantine, source: Replays, rejects: list[Again], below: Path
+) -> Parsed:
+    """What is a record now, and is what the source's contract takes. What is not stays the reject that it is."""
+    name = held.address.removeprefix("bronze.")
+    settings = project.config.sources[name]
+    (below / "0").mkdir()
+    parsed = source.again(rejects, below / "0")
+    for number, judge in enumerate((refused, unfit), start=1):
+        if parsed.batch is None:
+            break
+        sound = [one for one, why in zip(rejects, parsed.reasons, strict=True) if not why]
+        said = judge(session, name, settings, held.receipts, parsed.batch, sound)
+        if any(said):
+            parsed.batch.close()
+            told = iter(said)
+            reasons = tuple(why or next(told) for why in parsed.reasons)
+            left = [one for one, why in zip(rejects, reasons, strict=True) if not why]
+            (below / str(number)).mkdir()
+            parsed = Parsed(reasons, source.again(left, below / str(number)).batch if left else None)
+    return parsed
 
 
 def _judged_by_builds(workspace: Workspace, address: str) -> UsageError:

@@ -57,9 +57,9 @@ class Batch:
     records: int | None = None
     """Counted without Spark; what Spark reads must be as many. None: the source can't be counted otherwise."""
     rejects: tuple[Reject, ...] = ()
-    once: bool = False
-    """Reading again is slow or may give something else: the records are written as they are read, counted in the files
-    that they were written to, and committed after that."""
+    apart: Callable[[SparkSession, Callable[[DataFrame], DataFrame]], Batch] | None = None
+    """The same batch, where records that the function gives a ``_reason`` are rejects with the bytes and the place that
+    they have at the source. None: a source has no bytes of a record; its values as JSON are kept."""
     require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
     note: str = ""

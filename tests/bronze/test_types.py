@@ -35,21 +35,6 @@ GOOD = {"id": 1, "amount": Decimal("12.50"), "day": date(2026, 1, 31), "at": dat
 TEXT = ("1", "12.5", "2026-01-31", "2026-01-31T12:00:00Z")
 
 
-@pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
-def test_one_table_from_every_kind_of_source(spark: Any, make_project: MakeProject, format_: str) -> None:
-    project = make_project(declared(format_))
-    content: Any = "id,amount,day,at\n" + ",".join(TEXT) + "\n"
-    if format_ == "json":
-        content = json.dumps(dict(zip(GOOD, TEXT, strict=True))) + "\n"
-    elif format_ == "parquet":
-        content = pa.table({name: [value] for name, value in (GOOD | {"amount": 12.5}).items()})
-        content = content.set_column(3, "at", content["at"].cast(pa.timestamp("us", "UTC")))
-    result = files(project, True, content)
-    assert result.error is None
-    assert result.note == "lost columns: odd"
-    assert values(project) == [GOOD]
-
-
 def test_what_a_type_cannot_hold_is_rescued(spark: Any, make_project: MakeProject) -> None:
     project = make_project(declared("csv", changed_types="rescue"))
     bad = [
@@ -67,14 +52,6 @@ def test_what_a_type_cannot_hold_is_rescued(spark: Any, make_project: MakeProjec
         GOOD | {"odd": "x"},
         {"id": -7, "amount": Decimal("1.50"), "at": datetime(2026, 1, 31, tzinfo=UTC), "odd": "x"},
     ]
-
-
-def test_what_a_type_cannot_hold_is_refused_by_name(spark: Any, make_project: MakeProject) -> None:
-    project = make_project(declared("csv"))
-    result = files(project, True, "id,odd\n1,a\nx,b\ny,c\n")
-    assert isinstance(result.error, ContractError)
-    assert "2 values of 'id' are no bigint, such as 'x'; nothing landed" in result.error.message
-    assert not project.path("bronze.s").exists()
 
 
 @pytest.mark.parametrize(

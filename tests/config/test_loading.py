@@ -71,16 +71,16 @@ def test_the_variable_wins_over_the_folder(tmp_path: Path, monkeypatch: pytest.M
 def test_an_environment_merges_mappings_and_replaces_sources(tmp_path: Path) -> None:
     project = write(
         tmp_path,
-        BASE + "spark: {memory: 2g, properties: {a: b}}\n",
+        BASE + "spark: {memory: 2g, properties: {spark.a: b}}\n",
         prod="""\
-spark: {properties: {c: d}}
+spark: {properties: {spark.c: d}}
 sources:
   flights: {type: files, format: parquet, path: other.parquet}
 """,
     )
     config = load_project(project, "prod").config
     assert config.spark.memory == "2g"
-    assert config.spark.properties == {"a": "b", "c": "d"}
+    assert config.spark.properties == {"spark.a": "b", "spark.c": "d"}
     assert config.sources["flights"].format == "parquet"
     assert config.sources["weather"].path == "raw/weather.json"
 
@@ -122,7 +122,7 @@ sources:
     pth: raw/*.csv
   Weather: {type: files, format: json, path: x, delimiter: ";"}
 """
-    project = write(tmp_path, base, local="spark:\n  memory: 2 GB\n  proprties: {}\n  properties: {a: true}\n")
+    project = write(tmp_path, base, local="spark:\n  memory: 2 GB\n  proprties: {}\n  properties: {spark.a: true}\n")
     assert problems(project) == [
         "conf (env 'local') has 11 problems",
         "conf/base.yaml:1: name: must be a name: small letters, digits and _, beginning with a letter",
@@ -135,7 +135,7 @@ sources:
         "conf/base.yaml:10: sources.Weather: must be a name: small letters, digits and _, beginning with a letter",
         "conf/env/local.yaml:2: spark.memory: must be an amount of memory, such as 2g or 512m",
         "conf/env/local.yaml:3: spark.proprties: not known. Did you mean 'properties'?",
-        "conf/env/local.yaml:4: spark.properties.a: must be text; put it in quotes",
+        "conf/env/local.yaml:4: spark.properties.spark.a: must be text; put it in quotes",
     ]
 
 

@@ -82,6 +82,12 @@ BUGS = {
         "    if False:",
         "tests/bronze/test_ingest.py::test_all_formats_and_two_sources_in_one_run",
     ),
+    "a value that does not fit is lost": Bug(
+        "bronze/contract.py",
+        "F.when(old.isNotNull() & values[column].isNull(), as_text(old, kind))",
+        "F.when(F.lit(False), as_text(old, kind))",
+        "tests/bronze/test_misfits.py::test_a_file_in_which_nothing_fits",
+    ),
     "quarantined rows are merged": Bug(
         "silver/merging.py",
         'good = rows.where(f"size({REASONS}) = 0")',

@@ -82,14 +82,6 @@ def test_what_a_source_says_holds_no_secret(spark: Any, project: Project) -> Non
     assert result.error.__cause__ is None
 
 
-def test_a_wrong_count_of_what_is_read_once_leaves_nothing(spark: Any, project: Project) -> None:
-    module = project.folder / "jobs" / "counter.py"
-    module.write_text(COUNTER.replace("records=end - start", "records=end - start + 1, once=True"))
-    (result,) = ingest(project).results
-    assert "hold 4 records and Spark reads 3" in str(result.error)
-    assert not project.path("bronze.numbers").exists()
-
-
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from lakehouse.config import FilesSource
 from lakehouse.errors import LakehouseError
 from lakehouse.sources.files.inspection import Inspection, bronze_name
 from lakehouse.sources.files.listing import Listed
+from lakehouse.sources.files.misfits import tell_apart
 from lakehouse.sources.files.packed import Scratch
 from lakehouse.sources.files.planning import look
 from lakehouse.tables.batch import Batch, Part
@@ -55,13 +56,14 @@ def parse_again(source: FilesSource, folder: Path, rejects: Sequence[Again], scr
 
 
 def _content(source: FilesSource, one: Again) -> bytes:
-    if one.whole:
+    if one.whole or source.format == "parquet":
         return one.reject.raw
     header = b""
     if source.format == "csv":
         names = ('"' + name.replace('"', '""') + '"' for name in one.columns)
         header = source.delimiter.join(names).encode() + b"\n"
-    return MARK + header + one.reject.raw
+    # The first line of a file may have its mark still.
+    return MARK + header + (one.reject.raw if one.reject.offset else one.reject.raw.removeprefix(MARK))
 
 
 def _still_rejected(one: Again, inspection: Inspection) -> str:
@@ -76,13 +78,37 @@ def _batch(source: FilesSource, folder: Path, sound: list[tuple[Again, str, Insp
     rejects = tuple(
         replace(found, file=one.reject.file) for one, _, inspection in sound for found in inspection.rejects
     )
-    return Batch(
+    batch = Batch(
         cursor={},
         took=f"{len(sound):,} reject{'s' if len(sound) > 1 else ''} again",
         parts=tuple(Part(one.reject.file, _columns(one, inspection)) for one, _, inspection in sound),
         records=sum(inspection.records for _, _, inspection in sound),
         rejects=rejects,
         read=partial(_read, source, folder, sound),
+    )
+    return replace(batch, apart=partial(_apart, source, folder, sound, batch))
+
+
+def _apart(
+    source: FilesSource,
+    folder: Path,
+    sound: list[tuple[Again, str, Inspection]],
+    batch: Batch,
+    session: SparkSession,
+    judge: Callable[[DataFrame], DataFrame],
+) -> Batch:
+    """The batch without the misfits among the records of whole files."""
+    files = [(path, inspection) for _, path, inspection in sound]
+    split, misfits = tell_apart(session, source, folder, files, judge)
+    names = {path: one.reject.file for one, path, _ in sound}
+    found = [replace(reject, file=names[path]) for path, rejects in misfits.items() for reject in rejects]
+    assert batch.records is not None
+    again = [(one, path, inspection) for (one, *_), (path, inspection) in zip(sound, split, strict=True)]
+    return replace(
+        batch,
+        records=batch.records - len(found),
+        rejects=(*batch.rejects, *found),
+        read=partial(_read, source, folder, again),
     )
 
 

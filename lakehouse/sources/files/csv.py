@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
             records += found
         else:
             return Inspection(tuple(columns), records - 1)  # less the header
-    return _split(path, name, columns, delimiter)
+    return split_csv(path, name, tuple(columns), delimiter)
 
 
 def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
@@ -67,6 +68,8 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
         return "its header is not UTF-8"
     if b"\0" in match.group(1):
         return "its header holds a NUL byte"
+    if b"\r" in re.sub(rb'"[^"]*"', b"", match.group(1)).removesuffix(b"\r"):
+        return "its header holds a carriage return that ends no line: lines must end with LF or CRLF"
     return columns, start == 0
 
 
@@ -114,13 +117,30 @@ def _quotes_are_plain(a: Bytes, quotes: npt.NDArray[np.int64], separator: int) -
     return bool(opens.all() and closes.all())
 
 
-def _split(path: Path, name: str, columns: list[str], delimiter: str) -> Inspection:
+def split_csv(path: Path, name: str, columns: tuple[str, ...], delimiter: str) -> Inspection:
     """Split the whole file here, in memory: each record and each reject with its exact place."""
-    data = path.read_bytes()
-    record, width = _record(delimiter), len(columns)
     rejects: list[Reject] = []
     rows: list[list[str | None]] = []
     offsets: list[int] = []
+    for at, line, raw, fields, reason in csv_records(path, len(columns), delimiter):
+        if reason:
+            rejects.append(Reject(name, at, line, raw, reason))
+        else:
+            rows.append(fields)
+            offsets.append(at)
+    arrays = (
+        [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
+        if rows
+        else [pa.array([], pa.string()) for _ in columns]
+    )
+    table = pa.table([*arrays, pa.array(offsets, pa.int64())], names=[*columns, "_row"])
+    return Inspection(columns, len(rows), tuple(rejects), table)
+
+
+def csv_records(path: Path, width: int, delimiter: str) -> Iterator[tuple[int, int, bytes, list[str | None], str]]:
+    """Each record behind the header: its offset, its line from 1, its bytes, its fields or why it is none."""
+    data = path.read_bytes()
+    record = _record(delimiter)
     at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     line, seen_header = 1, False
     while at < len(data):
@@ -131,23 +151,12 @@ def _split(path: Path, name: str, columns: list[str], delimiter: str) -> Inspect
             continue
         match = _matched(record, data[at : at + LONGEST_RECORD], 0, whole=len(data) - at <= LONGEST_RECORD)
         end = at + match.end() if match is not None else stop
-        fields, reason = _judge(match, delimiter, width, torn=end == len(data) and data[end - 1] != NEWLINE)
-        if not seen_header:
-            seen_header = True
-        elif reason:
-            rejects.append(Reject(name, at, line, data[at:end], reason))
-        else:
-            rows.append(fields)
-            offsets.append(at)
+        if seen_header:
+            torn = end == len(data) and data[end - 1] != NEWLINE
+            yield at, line, data[at:end], *_judge(match, delimiter, width, torn=torn)
+        seen_header = True
         line += data.count(b"\n", at, end) or 1
         at = end
-    arrays = (
-        [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
-        if rows
-        else [pa.array([], pa.string()) for _ in columns]
-    )
-    table = pa.table([*arrays, pa.array(offsets, pa.int64())], names=[*columns, "_row"])
-    return Inspection(tuple(columns), len(rows), tuple(rejects), table)
 
 
 def _matched(record: re.Pattern[bytes], data: bytes, at: int, *, whole: bool) -> re.Match[bytes] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.sources.files.flatjson import count_flat
-from lakehouse.sources.files.inspection import MARK, Inspection, bronze_name, spark_opens
+from lakehouse.sources.files.inspection import LONGEST_RECORD, MARK, Inspection, bronze_name, spark_opens
 from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
 DEEPEST = 500
@@ -35,11 +35,11 @@ def inspect_jsonl(path: Path, name: str) -> Inspection:
     columns, taken = {}, {}
     rejects: list[Reject] = []
     records, safe = 0, spark_opens(path)
-    for at, number, raw, body in _lines(path):
+    for at, number, raw, body in lines(path):
         safe = safe and body is raw and raw.count(b"\r") == raw.endswith(b"\r\n")
         if not body.strip(b" \t\r\n"):
             continue
-        found = _parse(body)
+        found = _parse(body) if len(raw) <= LONGEST_RECORD else f"it is longer than {LONGEST_RECORD:,} bytes"
         reason = found if isinstance(found, str) else _add(found, columns, taken)
         if reason:
             torn = "" if raw.endswith(b"\n") else "; the file ends there: it may be torn"
@@ -47,11 +47,11 @@ def inspect_jsonl(path: Path, name: str) -> Inspection:
         else:
             records += 1
     names = tuple(columns)
-    rows = None if safe and not rejects else _rows(path, names, {reject.offset for reject in rejects})
+    rows = None if safe and not rejects else json_rows(path, names, {reject.offset for reject in rejects})
     return Inspection(names, records, tuple(rejects), rows)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, int, bytes, bytes]]:
+def lines(path: Path) -> Iterator[tuple[int, int, bytes, bytes]]:
     """Each line's offset, number from 1, bytes, and bytes without a byte order mark."""
     at = 0
     with path.open("rb") as file:
@@ -111,11 +111,11 @@ def _add(keys: list[str], columns: dict[str, None], taken: dict[str, str]) -> st
     return ""
 
 
-def _rows(path: Path, names: tuple[str, ...], rejected: set[int]) -> pa.Table:
+def json_rows(path: Path, names: tuple[str, ...], rejected: set[int]) -> pa.Table:
     """The records' values as Spark gives them: strings decoded, null as null, anything else as it is written."""
     values: dict[str, list[str | None]] = {name: [] for name in names}
     offsets: list[int] = []
-    for at, _, _, body in _lines(path):
+    for at, _, _, body in lines(path):
         if at in rejected or not body.strip(b" \t\r\n"):
             continue
         record = _values(body.decode())

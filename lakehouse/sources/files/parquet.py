@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,28 @@ def inspect_parquet(path: Path, name: str) -> Inspection:
     return Inspection(tuple(field.name for field in kept), records, types=types)
 
 
+def row_files(path: Path, rows: set[int]) -> Iterator[tuple[int, bytes]]:
+    """Each of these rows as a file of its own, with the columns and types of the whole."""
+    first = 0
+    with pq.ParquetFile(path) as file:
+        old = any(file.schema.column(i).physical_type == "INT96" for i in range(len(file.schema)))
+        for batch in file.iter_batches():
+            for row in sorted(rows.intersection(range(first, first + batch.num_rows))):
+                buffer = BytesIO()
+                table = pa.Table.from_batches([batch.slice(row - first, 1)])
+                pq.write_table(table, buffer, use_deprecated_int96_timestamps=old)
+                yield row, buffer.getvalue()
+            first += batch.num_rows
+
+
 def _decoded(file: Any) -> int:
-    """How many records decode: a flipped byte shows here, not in the footer."""
+    """How many records decode: a flipped byte shows here, not in the footer. So do texts that are not UTF-8."""
+    found = 0
     try:
-        return sum(batch.num_rows for batch in file.iter_batches())
+        for batch in file.iter_batches():
+            batch.validate(full=True)
+            found += batch.num_rows
+        return found
     except pa.ArrowNotImplementedError:
         return int(file.metadata.num_rows)
 

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import SourceUnavailableError
+from lakehouse.errors import ContractError, SourceUnavailableError
 from lakehouse.sources.files.binary import inspect_binary
 from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.discovery import Found, discover, named, unreadable
-from lakehouse.sources.files.inspection import Inspection, bronze_name, whole_file
+from lakehouse.sources.files.inspection import LARGEST_REJECT, Inspection, bronze_name, whole_file
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.landed import Landed, ignored_changes, landed_files, sha256
 from lakehouse.sources.files.listing import Listed
+from lakehouse.sources.files.misfits import tell_apart
 from lakehouse.sources.files.packed import Scratch, UnpackError, packing, unpack
 from lakehouse.sources.files.parquet import inspect_parquet
 from lakehouse.sources.files.text import inspect_text
@@ -100,16 +101,47 @@ def plan_batch(
     cursor: dict[str, Any] = {"files": [file.as_json() for file in files]}
     if found.ignored:
         cursor["ignored"] = [_passed_over(file).as_json() for file, _ in found.ignored]
-    return Batch(
+    inspected = [(file.path, inspection) for file, inspection in looked]
+    batch = Batch(
         cursor=cursor,
         took=_count(len(files), "file"),
-        parts=tuple(Part(file.path, tuple(map(bronze_name, inspection.columns))) for file, inspection in looked),
-        records=sum(inspection.records for _, inspection in looked),
-        rejects=tuple(reject for _, inspection in looked for reject in inspection.rejects),
-        read=partial(_read, source, folder, [(file.path, inspection) for file, inspection in looked]),
+        parts=tuple(Part(path, tuple(map(bronze_name, inspection.columns))) for path, inspection in inspected),
+        records=sum(inspection.records for _, inspection in inspected),
+        rejects=tuple(reject for _, inspection in inspected for reject in inspection.rejects),
+        read=partial(_read, source, folder, inspected),
         require_unchanged=partial(_require_unchanged, folder, files),
         note=_note(found),
         close=scratch.close,
+    )
+    return replace(batch, apart=partial(_apart, source, folder, inspected, batch))
+
+
+def _apart(
+    source: FilesSource,
+    folder: Path,
+    files: list[tuple[str, Inspection]],
+    batch: Batch,
+    session: SparkSession,
+    judge: Callable[[DataFrame], DataFrame],
+) -> Batch:
+    """The batch without its misfits, which are rejects; the counts of their files are told anew."""
+    split, misfits = tell_apart(session, source, folder, files, judge)
+    told = {path: len(rejects) for path, rejects in misfits.items()}
+    counted = [
+        file
+        | {
+            "records": file["records"] - told.get(file["path"], 0),
+            "rejects": file["rejects"] + told.get(file["path"], 0),
+        }
+        for file in batch.cursor["files"]
+    ]
+    assert batch.records is not None
+    return replace(
+        batch,
+        cursor=batch.cursor | {"files": counted},
+        records=batch.records - sum(told.values()),
+        rejects=(*batch.rejects, *(reject for rejects in misfits.values() for reject in rejects)),
+        read=partial(_read, source, folder, split),
     )
 
 
@@ -132,11 +164,21 @@ def look(
             inspection = _inspect(source, path, shown)
     except OSError as error:
         raise unreadable(shown, error) from error
+    _require_small(inspection)
     before = replaced.get(listed.path)
     counts = (inspection.records, len(inspection.rejects))
     file = Landed(shown, listed.size, listed.mtime_ns, digest, *counts, before.sha256 if before else "")
     _require_unchanged(folder, (file,))
     return file, inspection
+
+
+def _require_small(inspection: Inspection) -> None:
+    for reject in inspection.rejects:
+        if len(reject.raw) > LARGEST_REJECT:
+            raise ContractError(
+                f"{reject.file}: line {reject.line:,}: {reject.reason}",
+                hint="It is too large to be kept in quarantine: mend the file, or move it away.",
+            )
 
 
 def _inspect(source: FilesSource, path: Path, shown: str) -> Inspection:

@@ -19,7 +19,7 @@ def inspect_text(path: Path, name: str) -> Inspection:
     safe = spark_opens(path)
     for number, block in enumerate(blocks(path)):
         if not safe or (number == 0 and block.startswith(MARK)) or not is_utf8(block) or _longest(block):
-            return _split(path, name)
+            return split_text(path, name)
         records += block.count(b"\n") + (not block.endswith(b"\n"))
     return Inspection(COLUMNS, records)
 
@@ -32,7 +32,7 @@ def _longest(block: bytes) -> bool:
     return bool(np.diff(ends, prepend=-1, append=len(block)).max() > LONGEST_RECORD)
 
 
-def _split(path: Path, name: str) -> Inspection:
+def split_text(path: Path, name: str) -> Inspection:
     """Split the whole file here, in memory: each record and each reject with its exact place."""
     rejects: list[Reject] = []
     values: list[str] = []

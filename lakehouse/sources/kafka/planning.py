@@ -47,7 +47,6 @@ class Kafka:
             cursor={"topic": topic.name, "topic_id": topic.id, "offsets": offsets, **lost},
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
-            once=True,
             require_unchanged=partial(self._require_unchanged, session, topic),
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -169,3 +171,15 @@ def test_columns_come_and_go_as_the_contract_says(source: Make, sql: Any) -> Non
     sql("INSERT INTO t VALUES (3)")
     (result,) = ingest(project).results
     assert isinstance(result.error, ContractError) and "'id'" in str(result.error)
+
+
+def test_declared_columns_are_those_of_bronze_here_too(source: Make, sql: Any) -> None:
+    sql("CREATE TABLE t (id text, amount numeric, more int); INSERT INTO t VALUES ('1', 12.5, 7), ('x', 1.005, 8)")
+    project = source('table: public.t, schema: declared, columns: {id: bigint, amount: "decimal(6,2)"}')
+    assert ingested(project).quarantined == 1
+    landed = Landed(project, "t")
+    (row,) = landed.kinds["record"]
+    assert (row["id"], row["amount"], row["_rescued"]) == (1, Decimal("12.50"), '{"more":"7"}')
+    (row,) = landed.kinds["reject"]
+    assert row["_reason"] == "'id' is no bigint and 'amount' is no decimal(6,2)"
+    assert json.loads(row["_raw"]) == {"id": "x", "amount": "1.005", "more": 8}
