@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from lakehouse.config.jdbc import DRIVERS, Address, parse_address, require_allowed
+from lakehouse.config.redaction import SHORTEST, secrets_in, without
 
 
 class Model(BaseModel):
@@ -50,6 +52,13 @@ class Contract(Model):
     """A value of another type than bronze's: taken where the type is narrower, put into _rescued, or refused."""
     columns: dict[Filled, ColumnType] = Field(default_factory=dict)
     """Declared names and types, which bronze has whatever kind the source is: {id: bigint}"""
+
+    def redacted(self, text: str) -> str:
+        """What somebody said, without anything that these settings hold as a secret."""
+        return without(text, self._secrets())
+
+    def _secrets(self) -> Iterator[str]:
+        yield from secrets_in(self.model_dump())
 
 
 class FilesSource(Contract):
@@ -194,6 +203,11 @@ class JdbcSource(Contract):
     @property
     def address(self) -> Address:
         return parse_address(self.url.get_secret_value())
+
+    def _secrets(self) -> Iterator[str]:
+        """Also each parameter of the address: a driver that complains may repeat it alone."""
+        yield from super()._secrets()
+        yield from (value for value in self.address.parameters.values() if len(value) >= SHORTEST and value != "true")
 
     @property
     def names(self) -> list[str]:

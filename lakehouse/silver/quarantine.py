@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import Commit, TableState, append, create, read_state
-from lakehouse.delta.commit import table_properties
+from lakehouse.delta import Commit, TableState, read_state
 from lakehouse.silver.planning import Work
-from lakehouse.silver.state import KEPT_OUT
+from lakehouse.silver.state import KEPT_OUT, of_origin, remember
 from lakehouse.tables.quarantine import Place, Quarantined
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ def quarantined(work: Work, memory: Path) -> list[Quarantined]:
     state = read_state(memory)
     if state is None:
         return []
-    built = work.state
-    origin = work.origin
-    if built is not None:
-        origin = f"{work.address}:{work.input_id}:{built.epoch}:{built.fingerprint}"
-    rows = _rows(state, work.address, "reject", origin, -1)
+    built = work
+    if work.state is not None:
+        built = replace(work, epoch=work.state.epoch, fingerprint=work.state.fingerprint)
+    rows = _rows(state, work.address, "reject", built.origin, -1)
     if work.action != "unchanged":
         rows += _rows(state, work.address, "blocking", work.origin, work.after)
     return sorted(rows, key=lambda row: row.place)
@@ -45,10 +44,7 @@ def record_blocking(session: SparkSession, memory: Path, work: Work, rows: DataF
         *KEPT_OUT,
         F.lit(work.origin).alias("_origin"),
     )
-    if read_state(memory) is None:
-        create(frame, memory, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
-        append(frame, memory)
+    remember(frame, memory)
 
 
 def places_frame(session: SparkSession, places: Collection[Place], names: Iterable[str]) -> DataFrame:
@@ -61,7 +57,7 @@ def places_frame(session: SparkSession, places: Collection[Place], names: Iterab
 def _rows(state: TableState, address: str, kind: str, origin: str, after: int) -> list[Quarantined]:
     found: list[dict[str, Any]] = state.rows(
         f"SELECT _batch, _file, _row, _reasons, _record FROM t WHERE _kind = '{kind}' "
-        f"AND _origin = '{origin.replace(chr(39), chr(39) * 2)}' AND _batch > {after}"
+        f"AND {of_origin(origin)} AND _batch > {after}"
     )
     rows = [
         Quarantined(

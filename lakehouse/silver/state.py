@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from lakehouse.delta import Commit, append, create, read_state
 from lakehouse.delta.commit import table_properties
+from lakehouse.quality.literals import text_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-RECEIPTS = "SELECT _receipt FROM t WHERE _kind = 'receipt' AND _origin = '{origin}'"
 
 KEPT_OUT = {
     "_batch": "bigint",
@@ -51,7 +50,7 @@ def receipts(path: Path, origin: str) -> list[Counts]:
     state = read_state(path)
     if state is None:
         return []
-    found = state.rows(RECEIPTS.format(origin=origin.replace("'", "''")))
+    found = state.rows(f"SELECT _receipt FROM t WHERE _kind = 'receipt' AND {of_origin(origin)}")
     return sorted((Counts(**json.loads(row["_receipt"])) for row in found), key=lambda counts: counts.upto)
 
 
@@ -67,8 +66,17 @@ def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejec
     )
     if rejects is not None:
         frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)
-    frame = frame.withColumn("_origin", F.lit(origin))
+    remember(frame.withColumn("_origin", F.lit(origin)), path)
+
+
+def remember(rows: DataFrame, path: Path) -> None:
+    """Append the rows, making the table with the first ones; the commit is the one that was applied to the session."""
     if read_state(path) is None:
-        create(frame, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     else:
-        append(frame, path)
+        append(rows, path)
+
+
+def of_origin(origin: str) -> str:
+    """SQL: the rows of one origin."""
+    return f"_origin = {text_literal(origin).duckdb}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceUnavailableError
-from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings, in_jaas
+from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -95,15 +95,10 @@ def _in_words(name: str, source: KafkaSource, error: Any) -> SourceUnavailableEr
         )
     if "Authentication" in kind or "Authorization" in kind:
         return SourceUnavailableError(
-            f"{where} does not let us in: {_without_password(said, source)}",
+            f"{where} does not let us in: {source.redacted(said)}",
             hint=f"Correct username, password or the rights of the user: sources.{name} in conf/.",
         )
     return SourceUnavailableError(
-        f"{where} can't be asked: {_without_password(said, source) or kind}",
+        f"{where} can't be asked: {source.redacted(said) or kind}",
         hint=f"Correct sources.{name} in conf/, or try again.",
     )
-
-
-def _without_password(said: str, source: KafkaSource) -> str:
-    secret = source.password.get_secret_value() if source.password else ""
-    return said.replace(secret, "…").replace(in_jaas(secret), "…") if secret else said
