@@ -152,7 +152,8 @@ class JdbcSource(Contract):
     key: tuple[Filled, ...] = ()
     """The columns that tell a row from all others; on Postgres the primary key, where nothing is said."""
     overlap: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]?$")] | None = None
-    """How far before the last cursor to look again, for what was committed late: 10m, 2h, 1d, or a number."""
+    """How far before the last cursor to look again, for what was committed late: 10m, 2h, 1d, or a number. A table of
+    Postgres needs none and takes none; a view of it does."""
     partitions: Annotated[int, Field(ge=1, le=64)] = 1
     """Postgres: connections that read at once, all of them the same database snapshot."""
     partition_column: Filled | None = None

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PATIENCE = {"postgresql": {"connectTimeout": "10", "loginTimeout": "15", "tcpKeepAlive": "true"}}
 """How long to wait for a database that does not answer, where conf/ says nothing else."""
+# Who alters a table meanwhile waits for our snapshot, our readers wait for them, and our snapshot for the readers. The
+# query by which Spark asks for the columns is one of them, and takes no statement before it.
+PATIENCE["postgresql"]["options"] = "-c lock_timeout=10s"
 PATIENCE |= {kind: {"connectTimeout": "10000", "tcpKeepAlive": "true"} for kind in ("mysql", "mariadb")}
 PATIENCE["sqlserver"] = {"loginTimeout": "15"}
 
