@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +13,7 @@ from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import Draft, read_table, set_properties
-from lakehouse.delta.commit import make_room, table_properties
-from lakehouse.delta.counted import Counts, append_counted
+from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
 from lakehouse.tables.quarantine import Resolution
@@ -71,8 +69,6 @@ def land(
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
-    from pyspark.sql import functions as F
-
     number = receipts.table.version + 1 if receipts.table is not None else 0
     frame = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS)),)
@@ -96,87 +92,52 @@ def land(
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-
-    def counted(landed: int, rejected: int) -> Landing:
-        return Landing(number, landed + rejected, landed, rejected, note)
-
-    def beside(counts: Landing) -> DataFrame:
-        """All rows of the batch that are no record of its frame."""
-        rows = _receipt(session, batch, columns, counts, more)
-        if replays is not None:
-            rows = rows.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
-        if batch.rejects:
-            rows = rows.unionByName(_rejects(session, batch), allowMissingColumns=True)
-        return rows
-
-    def marked(rows: DataFrame) -> DataFrame:
-        times = {"_batch": F.lit(number).cast("long"), "_ingested_at": F.lit(now).cast("timestamp")}
-        return rows.withColumns(times)
-
-    def check(records: int) -> None:
-        batch.require_unchanged()
-        if batch.records is not None and records != batch.records:
-            raise ConservationError(
-                f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {records:,}; "
-                "nothing landed",
-                hint="This is a defect of the engine: please report it with what causes it.",
-            )
-
-    properties = table_properties(0, "", feed=False)
-    if batch.once:
-        return _land_once(session, path, batch, marked, frame, check, counted, beside, properties)
-    landed = frame.count() if batch.records is None else batch.records
-    counts = counted(landed, len(batch.rejects))
-    rows = frame.withColumn("_kind", F.lit("record")).unionByName(beside(counts), allowMissingColumns=True)
-
-    def check_all(written: Counts) -> None:
-        check(written.get("record", 0))
-        found = (written.get("record", 0), written.get("reject", 0), written.get("receipt", 0))
-        if found != (landed, len(batch.rejects), 1):
-            raise ConservationError(f"bronze.{name}: {counts} and {written} were written; nothing landed")
-
-    append_counted(marked(rows), path, check_all, properties=properties, partition_by=["_kind"])
-    return counts
-
-
-def _land_once(
-    session: SparkSession,
-    path: Path,
-    batch: Batch,
-    marked: Callable[[DataFrame], DataFrame],
-    frame: DataFrame,
-    check: Callable[[int], None],
-    counted: Callable[[int, int], Landing],
-    beside: Callable[[Landing], DataFrame],
-    properties: dict[str, str],
-) -> Landing:
-    """Write the records as they are read, count them in the files that they were written to, and commit after that."""
-    make_room(path)
     # The least and largest of every column would cost a tenth of the time; silver asks for batches.
-    properties = properties | {"delta.dataSkippingStatsColumns": "_batch,_row"}
+    properties = table_properties(0, "", feed=False) | {"delta.dataSkippingStatsColumns": "_batch,_row"}
     draft = Draft(session, path, partition_by="_kind", properties=properties)
     try:
-        written = draft.write(marked(_judged(frame)))
+        written = draft.write(_marked(_judged(frame, receipts), number, now))
     except Exception:
         batch.require_unchanged()  # where the source is the cause, it says so
         raise
+    landed, quarantined = written["record"], written["reject"] + len(batch.rejects)
+    done = Landing(number, landed + quarantined, landed, quarantined, note)
     try:
-        check(written["record"] + written["reject"])
+        batch.require_unchanged()
+        if batch.records is not None and batch.records != written.total():
+            raise ConservationError(
+                f"bronze.{name}: {batch.took} hold {batch.records:,} records and Spark reads {written.total():,}; "
+                "nothing landed",
+                hint="This is a defect of the engine: please report it with what causes it.",
+            )
+        beside = _receipt(session, batch, columns, done, more)
+        if replays is not None:
+            beside = beside.unionByName(resolution_rows(session, [replays]), allowMissingColumns=True)
+        if batch.rejects:
+            beside = beside.unionByName(_rejects(session, batch), allowMissingColumns=True)
+        wrote = draft.add(_marked(beside, number, now))
+        if (wrote["reject"], wrote["receipt"]) != (len(batch.rejects), 1):
+            raise ConservationError(f"bronze.{name}: {done} and {dict(wrote)} were written; nothing landed")
     except BaseException:
-        draft.discard(path)
+        draft.discard()
         raise
-    counts = counted(written["record"], written["reject"] + len(batch.rejects))
-    draft.add(marked(beside(counts)))
     draft.commit()
-    return counts
+    return done
 
 
-def _judged(frame: DataFrame) -> DataFrame:
-    """The rows with their kind, and with bronze's own columns, which a table is made with."""
+def _marked(rows: DataFrame, number: int, now: datetime) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return rows.withColumns({"_batch": F.lit(number).cast("long"), "_ingested_at": F.lit(now).cast("timestamp")})
+
+
+def _judged(frame: DataFrame, receipts: Receipts) -> DataFrame:
+    """The rows with their kind, and with those of bronze's own columns that the table does not have yet."""
     from pyspark.sql import functions as F
 
     kind = F.when(F.col(REASON).isNull(), "record").otherwise("reject") if REASON in frame.columns else F.lit("record")
-    lacking = {name: F.lit(None).cast(type_) for name, type_ in ENGINE_TYPES.items() if name not in frame.columns}
+    known = {*frame.columns, *(receipts.table.columns if receipts.table is not None else ())}
+    lacking = {name: F.lit(None).cast(type_) for name, type_ in ENGINE_TYPES.items() if name not in known}
     return frame.withColumns(lacking | {"_kind": kind})
 
 

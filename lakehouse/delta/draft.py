@@ -1,18 +1,19 @@
 """Rows that are written before they are committed: what a commit says of its rows is counted in its own files.
 
-A source that is slow to read, or gives something else when it is read again, is read once. Delta's own appends write
-and commit in one step; here its parts are called one by one, in one transaction of Delta.
+A source is read once, so that one that is slow to read, or gives something else when it is read again, lands too.
+Delta's own appends write and commit in one step; here the two halves of its command are called one by one, in one
+transaction.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lakehouse.delta.counted import take_away
+from lakehouse.delta.commit import make_room
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,55 +24,76 @@ class Draft:
     one that never is leaves files that belong to no version."""
 
     def __init__(self, session: SparkSession, path: Path, *, partition_by: str, properties: dict[str, str]) -> None:
-        """``properties`` are those of the table where this makes it."""
+        """``properties`` are those of the table where this makes it.
+
+        Raises StorageError where the folder above the table can't be made.
+        """
+        make_room(path)
         jvm: Any = session._jvm
-        self._jvm = jvm
+        self._path, self._partition_by = path, partition_by
         self._spark = session._jsparkSession
-        self._partition_by, self._properties = partition_by, properties
-        self._python = self._jvm.org.apache.spark.api.python.PythonUtils
-        self._none = self._jvm.scala.Option.empty()
+        self._scala = jvm.org.apache.spark.api.python.PythonUtils
+        self._option = jvm.scala.Option
+        self._append = jvm.org.apache.spark.sql.SaveMode.Append
+        self._delta = jvm.org.apache.spark.sql.delta
         # A transaction asks for the thread's session, not for the one that made it.
-        self._jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self._spark)
+        jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self._spark)
         session.conf.set("spark.databricks.delta.stats.collect", "true")  # what is written is counted by them
-        self._delta = self._jvm.org.apache.spark.sql.delta
         self._log = self._delta.DeltaLog.forTable(self._spark, str(path))
-        self._transaction = self._log.startTransaction(self._none, self._none)
-        self._append = self._jvm.org.apache.spark.sql.SaveMode.Append
-        self._actions = self._jvm.java.util.ArrayList()
+        nothing = self._option.empty()
+        self._transaction = self._log.startTransaction(nothing, nothing)
+        self._new = self._transaction.readVersion() < 0
+        self._properties = properties if self._new else {}
+        self._actions: Any = None
+        self._tags: Any = None
 
     def write(self, frame: DataFrame) -> Counter[str]:
         """Write the rows, whose columns are added to the table's; returns how many have each value of the partition."""
+        nothing, by = self._option.empty(), self._scala.toSeq([self._partition_by])
         options = self._delta.DeltaOptions(
-            self._python.toScalaMap({"mergeSchema": "true"}), self._spark.sessionState().conf()
+            self._scala.toScalaMap({"mergeSchema": "true"}), self._spark.sessionState().conf()
         )
-        by, configuration = self._python.toSeq([self._partition_by]), self._python.toScalaMap(self._properties)
         command = self._delta.commands.WriteIntoDelta(
-            *(self._log, self._append, options, by, configuration, frame._jdf, self._none, self._none, False)
+            *(self._log, self._append, options, by, self._scala.toScalaMap(self._properties)),
+            *(frame._jdf, nothing, nothing, False),
         )
-        return self._take(command.write(self._transaction, self._spark, self._none, False))
+        data = command.writeAndReturnCommitData(self._transaction, self._spark, nothing, False)
+        self._actions, self._tags = data.actions(), data.stringTags()
+        return self._counts(self._actions)
 
     def add(self, frame: DataFrame) -> Counter[str]:
-        """Write more rows, which have the columns of the first."""
-        return self._take(self._transaction.writeFiles(frame._jdf))
+        """Write more rows, which have no columns but those of the first."""
+        more = self._transaction.writeFiles(frame._jdf)
+        self._actions = self._actions.appendedAll(more)
+        return self._counts(more)
 
     def commit(self) -> None:
-        by = self._jvm.scala.Some(self._python.toSeq([self._partition_by]))
-        operation = self._delta.DeltaOperations.Write(self._append, by, *([self._none] * 7))
-        self._transaction.commit(self._python.toSeq(self._actions), operation)
+        nothing, some = self._option.empty(), self._option.apply
+        operation = getattr(self._delta, "DeltaOperations$Write")(
+            *(self._append, some(self._scala.toSeq([self._partition_by]))),
+            *(nothing, nothing, nothing, nothing, some(True), nothing, nothing),
+        )
+        self._transaction.commitIfNeeded(self._actions, operation, self._tags)
 
-    def discard(self, path: Path) -> None:
+    def discard(self) -> None:
         """Take away what was written and will not be committed, and the folder of a table that never was."""
-        added = [action for action in self._actions if action.getClass().getSimpleName() == "AddFile"]
-        files = [path / unquote(action.path()) for action in added]
-        take_away(path, files, whole=self._transaction.readVersion() < 0)
+        files = [self._path / unquote(file.path()) for file in _files(self._actions)]
+        for file in files:
+            file.unlink(missing_ok=True)
+            file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+        log = self._path / "_delta_log"
+        folders = (*{file.parent for file in files if file.parent != self._path}, log / "_staged_commits", log)
+        for folder in (*folders, self._path) if self._new else ():
+            with suppress(OSError):  # what else is there stays
+                folder.rmdir()
 
-    def _take(self, actions: Any) -> Counter[str]:
+    def _counts(self, actions: Any) -> Counter[str]:
         found: Counter[str] = Counter()
-        each = actions.iterator()
-        while each.hasNext():
-            action = each.next()
-            self._actions.add(action)
-            if action.getClass().getSimpleName() == "AddFile":
-                value = action.partitionValues().get(self._partition_by).get()
-                found[value] += json.loads(action.stats())["numRecords"]
+        for file in _files(actions):
+            found[file.partitionValues().apply(self._partition_by)] += file.numPhysicalRecords().get()
         return found
+
+
+def _files(actions: Any) -> list[Any]:
+    found = (actions.apply(place) for place in range(actions.size()))
+    return [action for action in found if action.getClass().getSimpleName() == "AddFile"]

@@ -83,7 +83,7 @@ def test_a_replay_that_is_killed_lands_nothing_twice(
     before = [row.place.id for row in held.open]
     assert len(set(before)) == 3
     with monkeypatch.context() as patched:
-        dies(patched, "lakehouse.bronze.landing", "append_counted", moment)
+        dies(patched, "lakehouse.delta.draft", "Draft.commit", moment)
         with pytest.raises(Killed):
             replay(project, "bronze.orders", ids=before[1:2], given=b"3,cy,8\n")
     again = [replay(project, "bronze.orders", ids=before[1:2], given=b"3,cy,8\n") for _ in "ab"]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import json
 
 from lakehouse.sources.files.inspection import blocks, is_utf8
 
 LONGEST_LINE = 1_000
 """Bytes: no number in it can be too long for Spark."""
-NOT_PLAIN = (b"\\", b"\0", b"\r", b"[", b"NaN", b"Inf")
+NOT_PLAIN = (b"\\", b"\0", b"\r", b"[")
 """What Arrow's parser takes in another way than RFC 8259, or might."""
 
 
@@ -35,11 +36,17 @@ def count_flat(path: Path, add: Callable[[list[str]], str]) -> int | None:
             )
         except pa.ArrowException:
             return None  # no JSON, a key twice, or a key with values of several types
-        if table.num_rows != lines or add(table.column_names):
+        if table.num_rows != lines or not _finite(table) or add(table.column_names):
             return None
         kinds = pa.schema([field for field in table.schema if not pa.types.is_null(field.type)])
         records += lines
     return records
+
+
+def _finite(table: pa.Table) -> bool:
+    """Whether no number is NaN or infinite, which Arrow's parser takes and RFC 8259 has no word for."""
+    numbers = [column for column in table.columns if pa.types.is_floating(column.type)]
+    return all(pc.all(pc.is_finite(column)).as_py() is not False for column in numbers)
 
 
 def _flat_lines(block: bytes) -> int | None:
