@@ -102,7 +102,9 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
         return Result(address, "build", "unchanged")
     project = workspace.project
     inputs = [read_table(session, project.path(name), version) for name, version in work.versions.items()]
-    done = build_gold(session, workspace.graph.table(address), work, inputs, project.path(address))
+    done = build_gold(
+        session, workspace.graph.table(address), work, inputs, project.path(address), project.state(address)
+    )
     changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
     said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"
     notes = [work.why] * (work.action == "rebuild") + [said] * (work.action != "new")

@@ -10,21 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, append, create, read_state
-from lakehouse.delta.commit import table_properties
-from lakehouse.quality.literals import text_literal
+from lakehouse.delta import Commit, read_state, remember
+from lakehouse.tables.quarantine import KEPT_OUT, of_origin
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-KEPT_OUT = {
-    "_batch": "bigint",
-    "_file": "string",
-    "_row": "bigint",
-    "_reasons": "array<string>",
-    "_record": "string",
-}
-"""What a row that is kept out has, beside ``_kind`` and ``_origin``."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +57,3 @@ def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejec
     if rejects is not None:
         frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)
     remember(frame.withColumn("_origin", F.lit(origin)), path)
-
-
-def remember(rows: DataFrame, path: Path) -> None:
-    """Append the rows, making the table with the first ones; the commit is the one that was applied to the session."""
-    if read_state(path) is None:
-        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
-        append(rows, path)
-
-
-def of_origin(origin: str) -> str:
-    """SQL: the rows of one origin."""
-    return f"_origin = {text_literal(origin).duckdb}"
