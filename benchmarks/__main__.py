@@ -15,6 +15,7 @@ from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.figures import Figure
 from benchmarks.ingest import ingest
+from benchmarks.jdbc import jdbc
 from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "ingest": ingest,
     "discovery": discovery,
     "kafka": kafka,
+    "jdbc": jdbc,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")
