@@ -17,6 +17,7 @@ from benchmarks.discovery import discovery
 from benchmarks.figures import Figure
 from benchmarks.files import memory, small_files
 from benchmarks.ingest import ingest
+from benchmarks.jdbc import jdbc
 from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "memory": memory,
     "discovery": discovery,
     "kafka": kafka,
+    "jdbc": jdbc,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

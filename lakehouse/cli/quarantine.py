@@ -158,7 +158,8 @@ def _show(
         else:
             entry |= {"record": row.record}
         entry["text"] = text
-        parts.append(Line(f"{row.place.id}  {_place(row)}, batch {row.place.batch}", "warning"))
+        batch = "" if address.startswith("gold.") else f", batch {row.place.batch}"
+        parts.append(Line(f"{row.place.id}  {_place(row)}{batch}", "warning"))
         parts += [Line(f"  {printable(one)}{'  (blocking)' if row.blocking else ''}", "bad") for one in row.reasons]
         parts.append(Line(f"  {text}"))
         if row.place in held.decided:
@@ -171,7 +172,8 @@ def _show(
         parts.append(Line(f"{len(rows) - limit:,} more are not shown: --limit ROWS", "quiet"))
     first = shown[0].place.id
     verbs = [f"quarantine replay {address} --id {first}"] if address.startswith("bronze.") else []
-    verbs.append(f"quarantine discard {address} --id {first} --because TEXT")
+    discard = f"quarantine discard {address} --id {first} --because TEXT"
+    verbs.append(f"build --select {address}" if address.startswith("gold.") else discard)
     following = next_lines(*(command(verb, env) for verb in verbs)) if held.open else []
     return Page({"address": address, "rows": data, "total": len(rows)}, [*parts, *following])
 

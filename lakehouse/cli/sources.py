@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
 def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
     """Each file: path (as in receipts), size in bytes, state (landed, new, changed since it landed, left, gone)."""
-    from lakehouse.sources.files.discovery import compare
+    from lakehouse.bronze import read_receipts
+    from lakehouse.sources.files.discovery import discover
     from lakehouse.sources.files.landed import ignored_changes, landed_files
 
     project = lake.project
     source = _settings(project, name)
-    cursors = [receipt["cursor"] for receipt in lake.receipts(f"bronze.{name}") if "replayed" not in receipt]
+    cursors = read_receipts(project.path(f"bronze.{name}")).cursors
     landed = {file.path: file for file in landed_files(cursors)}
     states: list[tuple[Listed, str]] = []
     if missing_folder(project, name) is None:
         ignored = ignored_changes(cursors)
-        found = compare(name, source, project.folder, landed.values(), ignored, lambda: datetime.now(UTC))
+        found = discover(
+            name, source, project.folder, landed.values(), ignored, lambda: datetime.now(UTC), refuse=False
+        )
         next_time = "changed since it landed" if source.changed == "error" else "changed since it landed, lands again"
         for files, state in (
             (found.same, "landed"),

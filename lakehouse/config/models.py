@@ -77,7 +77,7 @@ class Project(Model):
         return self.root / layer / name
 
     def state(self, address: str) -> Path:
-        """Where what a silver table must remember lives, receipts and quarantine: ROOT/state/silver/flights."""
+        """Where what a silver or gold table must remember lives, receipts and quarantine: ROOT/state/silver/flights."""
         layer, _, name = address.partition(".")
         return self.root / "state" / layer / name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from lakehouse.config.jdbc import DRIVERS, Address, parse_address, require_allowed
+from lakehouse.config.redaction import SHORTEST, secrets_in, without
 
 
 class Model(BaseModel):
@@ -75,6 +77,13 @@ class Contract(Model):
         kept = self.model_dump(mode="json")
         names = {name: field.alias or name for name, field in type(self).model_fields.items()}
         return {names[name]: kept[name] for name in names if name in self.model_fields_set or name == "type"}
+
+    def redacted(self, text: str) -> str:
+        """What somebody said, without anything that these settings hold as a secret."""
+        return without(text, self._secrets())
+
+    def _secrets(self) -> Iterator[str]:
+        yield from secrets_in(self.model_dump())
 
 
 class FilesSource(Contract):
@@ -168,7 +177,8 @@ class JdbcSource(Contract):
     key: tuple[Filled, ...] = ()
     """The columns that tell a row from all others; on Postgres the primary key, where nothing is said."""
     overlap: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?[smhd]?$")] | None = None
-    """How far before the last cursor to look again, for what was committed late: 10m, 2h, 1d, or a number."""
+    """How far before the last cursor to look again, for what was committed late: 10m, 2h, 1d, or a number. A table of
+    Postgres needs none and takes none; a view of it does."""
     partitions: Annotated[int, Field(ge=1, le=64)] = 1
     """Postgres: connections that read at once, all of them the same database snapshot."""
     partition_column: Filled | None = None
@@ -219,6 +229,11 @@ class JdbcSource(Contract):
     @property
     def address(self) -> Address:
         return parse_address(self.url.get_secret_value())
+
+    def _secrets(self) -> Iterator[str]:
+        """Also each parameter of the address: a driver that complains may repeat it alone."""
+        yield from super()._secrets()
+        yield from (value for value in self.address.parameters.values() if len(value) >= SHORTEST and value != "true")
 
     @property
     def names(self) -> list[str]:

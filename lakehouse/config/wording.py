@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from lakehouse.config.document import Node, Problem
 from lakehouse.config.models import PROPERTY_NAME, PROPERTY_VALUE
+from lakehouse.config.redaction import without
 from lakehouse.config.sources import KINDS, MARKER, SPAN
 from lakehouse.errors import did_you_mean
 
@@ -118,6 +119,4 @@ def _without_secrets(text: str, node: Node) -> str:
     children = node.value.values() if isinstance(node.value, dict) else ()
     for child in children:
         text = _without_secrets(text, child)
-    for secret in node.secrets:
-        text = text.replace(secret, "…") if secret else text
-    return text
+    return without(text, node.secrets)

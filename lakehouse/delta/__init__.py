@@ -1,6 +1,15 @@
 """Write Delta tables: create, append, merge by key, write as a difference; idempotency, and the lock of a table."""
 
-from lakehouse.delta.commit import Commit, append, create, overwrite, replace_by_difference, set_properties, upsert
+from lakehouse.delta.commit import (
+    Commit,
+    append,
+    create,
+    overwrite,
+    remember,
+    replace_by_difference,
+    set_properties,
+    upsert,
+)
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
 from lakehouse.delta.reading import has_columns_of, held, read_table
@@ -18,6 +27,7 @@ __all__ = [
     "overwrite",
     "read_state",
     "read_table",
+    "remember",
     "replace_by_difference",
     "set_properties",
     "upsert",

@@ -57,6 +57,14 @@ def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partitio
     writer.createOrReplace()  # create() takes what a killed first commit left for a table, for ever
 
 
+def remember(rows: DataFrame, path: Path) -> None:
+    """Append to what a table remembers beside it, making that with the first rows; each row has a ``_kind``."""
+    if read_state(path) is None:
+        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
+    else:
+        append(rows, path)
+
+
 def make_room(path: Path) -> None:
     """Make the folder above a table. Raises StorageError where it can't be made."""
     try:

@@ -39,6 +39,14 @@ def read_table(session: SparkSession, path: Path, version: int | None = None) ->
     return session.read.format("delta").option("versionAsOf", table.version()).load(str(path))
 
 
+EXACT = {
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+    "ignoreNullFields": "false",
+}
+"""How a row is written as JSON: nothing cut, so that equal text means equal content."""
+
+
 @contextmanager
 def held(frame: DataFrame) -> Iterator[DataFrame]:
     """The same rows, computed once by whoever asks first, so that what is judged is what is written.

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lakehouse.delta import (
     Commit,
-    TableState,
     create,
     has_columns_of,
     held,
     overwrite,
-    read_state,
     replace_by_difference,
     set_properties,
 )
 from lakehouse.delta.commit import quoted, table_properties
-from lakehouse.errors import DefinitionError, GateError, NotBuiltError
+from lakehouse.errors import DefinitionError, GateError
+from lakehouse.gold.planning import Work
+from lakehouse.gold.quarantine import record_blocking
 from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a gold table has to do, and why; found without a JVM."""
-
-    action: Literal["new", "rebuild", "update", "unchanged"]
-    why: str
-    epoch: int
-    fingerprint: str
-    origin: str
-    """The transaction id: the table, its epoch, its definition, and which inputs it was made of."""
-    cursor: int
-    """The inputs' versions, added up. Versions only grow, so no two sets of them have one sum under one origin."""
-    versions: dict[str, int]
-    """Each input's version, which the build reads whatever is committed meanwhile."""
-    state: TableState | None
 
 
 @dataclass(frozen=True)
@@ -55,35 +37,14 @@ class Built:
     warned: dict[str, int]
 
 
-def plan_gold(address: str, path: Path, fingerprint: str, inputs: dict[str, TableState | None]) -> Work:
-    """Compare a gold table with its inputs' newest versions. Raises NotBuiltError when an input is not there yet."""
-    there = {name: state for name, state in inputs.items() if state is not None}
-    absent = [name for name in inputs if name not in there]
-    if absent:
-        raise NotBuiltError(f"{address}: {', '.join(absent)} is not built yet", hint="Run 'lakehouse build' first.")
-    versions = {name: state.version for name, state in there.items()}
-    made_of = ",".join(f"{name}={state.id}" for name, state in sorted(there.items()))
-    mark = hashlib.sha256(made_of.encode()).hexdigest()[:16]
-    state = read_state(path)
-    epoch = state.epoch if state is not None else 0
-    work = Work("new", "it is not there yet", epoch, fingerprint, "", sum(versions.values()), versions, state)
-    if state is not None and state.fingerprint != fingerprint:
-        work = replace(work, action="rebuild", why="its function, rules or settings changed", epoch=state.version + 1)
-    elif state is not None and state.restored:
-        work = replace(work, action="rebuild", why="it was restored to an older version", epoch=state.version + 1)
-    work = replace(work, origin=f"{address}:{mark}:{work.epoch}:{fingerprint}")
-    if state is None or work.action == "rebuild":
-        return work
-    if state.cursor(work.origin) == work.cursor:
-        return replace(work, action="unchanged", why="its inputs are as they were")
-    return replace(work, action="update", why="its inputs changed")
-
-
-def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[DataFrame], path: Path) -> Built:
+def build_gold(
+    session: SparkSession, table: Table, work: Work, inputs: list[DataFrame], path: Path, memory: Path
+) -> Built:
     """Run the function and make the table's rows its result, in one commit that is made at most once.
 
     Raises GateError when a key is null or doubled, or when an expectation with on_fail="fail" does not hold, and
-    DefinitionError when the result lacks a column of the key; the table is as it was then.
+    DefinitionError when the result lacks a column of the key; the table is as it was then, and ``memory`` has the rows
+    that stop it.
     """
     from pyspark.sql import functions as F
 
@@ -101,9 +62,14 @@ def build_gold(session: SparkSession, table: Table, work: Work, inputs: list[Dat
             F.count_if(F.expr(null)).alias("null"),
             *tally.sums(),
         ).collect()[0]
-        _check_key(table, row["doubled"], row["null"], by_key)
-        warned = tally.judge(table.address, row, result, table.key)
-        warned |= judge_table(table.address, result, table_rules(table.expect, table.key))
+        try:
+            _check_key(table, row["doubled"], row["null"], by_key)
+            warned = tally.judge(table.address, row, result, table.key)
+            warned |= judge_table(table.address, result, table_rules(table.expect, table.key))
+        except GateError as error:
+            record_blocking(session, memory, table, work, result)
+            hint = f"{error.hint}\nIts rows: lakehouse quarantine show {table.address}"
+            raise GateError(error.message, hint=hint) from error
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"])
     return Built(rows=row["rows"], warned=warned, **done)

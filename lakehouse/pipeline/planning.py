@@ -83,9 +83,7 @@ def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple
 
 def _source_step(workspace: Workspace, address: str) -> Step:
     receipts = workspace.receipts(address)
-    waits = workspace.source(address).waiting(receipts.cursors)
-    if isinstance(waits, str):
-        waits = Waiting(waits)
+    waits = Waiting.of(workspace.source(address).waiting(receipts.cursors))
     takes = waits.takes or ("nothing new" if receipts.batches else "nothing is there yet")
     action = "unchanged" if not waits.takes else "append" if receipts.table is not None else "new"
     return Step(address, "ingest", (), action, "; ".join(filter(None, [takes, waits.leaves])))

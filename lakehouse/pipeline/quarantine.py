@@ -12,6 +12,7 @@ from lakehouse.bronze.quarantine import kept_beside, raw_bytes, rejects, resolut
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Project
 from lakehouse.errors import NotBuiltError, UsageError, did_you_mean
+from lakehouse.gold.quarantine import blocked
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.quarantine import quarantined
 from lakehouse.tables.quarantine import Place, Quarantined, Resolution, decided
@@ -29,7 +30,7 @@ class Quarantine:
     rows: tuple[Quarantined, ...]
     decided: dict[Place, tuple[datetime, Resolution]]
     receipts: Receipts
-    """Of the bronze table that the rows came from."""
+    """Of the bronze table that the rows came from; none for gold, whose rows come from no one record."""
 
     @property
     def open(self) -> tuple[Quarantined, ...]:
@@ -46,8 +47,8 @@ class Quarantine:
         return min((at for at in times if at is not None), default=None)
 
     def raw(self, rows: Iterable[Quarantined]) -> dict[Place, bytes]:
-        """The bytes of bronze rejects; for silver nothing, whose rows have their record."""
-        if self.address.startswith("silver.") or self.receipts.table is None:
+        """The bytes of bronze rejects; for other tables nothing, whose rows have their record."""
+        if not self.address.startswith("bronze.") or self.receipts.table is None:
             return {}
         return raw_bytes(self.receipts.table, [row.place for row in rows])
 
@@ -71,6 +72,8 @@ def quarantines(project: Project, addresses: Iterable[str] = ()) -> list[Quarant
 
 def quarantine_in(workspace: Workspace, address: str) -> Quarantine:
     """One table's quarantine; empty where nothing has landed."""
+    if address.startswith("gold."):
+        return Quarantine(address, tuple(_stopping(workspace, address)), {}, Receipts(None, {}))
     bronze = address if address.startswith("bronze.") else workspace.graph.inputs(address)[0]
     receipts = workspace.receipts(bronze)
     if address == bronze:
@@ -84,6 +87,13 @@ def quarantine_in(workspace: Workspace, address: str) -> Quarantine:
     times = {id(one): at for at, one in known}
     places = decided((one for _, one in known), address)
     return Quarantine(address, tuple(rows), {place: (times[id(one)], one) for place, one in places.items()}, receipts)
+
+
+def _stopping(workspace: Workspace, address: str) -> list[Quarantined]:
+    try:
+        return blocked(address, workspace.gold(address), workspace.project.state(address))
+    except NotBuiltError:
+        return []
 
 
 def kind_of(reason: str) -> str:
@@ -129,13 +139,8 @@ def _addresses(workspace: Workspace, wanted: Iterable[str]) -> list[str]:
     known = [f"bronze.{name}" for name in workspace.project.config.sources]
     wanted = list(wanted)
     if any(not address.startswith("bronze.") for address in wanted) or not wanted:
-        known += [table.address for table in workspace.graph.tables if table.layer == "silver"]
+        known += [table.address for table in workspace.graph.tables if table.layer in ("silver", "gold")]
     for address in wanted:
-        if address.startswith("gold."):
-            raise UsageError(
-                f"{address}: a gold table has no quarantine",
-                hint="It is made anew: mend a rule or what it reads.",
-            )
         if address not in known:
             raise UsageError(f"there is no quarantine of '{address}'", hint=did_you_mean(address, known))
     return wanted or known

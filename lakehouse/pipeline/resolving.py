@@ -58,6 +58,7 @@ def discard(
         raise UsageError("why?", hint="Say it for those who come after you: --because 'a test order'")
     _require_choice("discard", ids, reason)
     workspace = Workspace(project)
+    _refuse_gold(address)
     if not _open(project, address, ids, reason):
         return Resolved(address, 0, 0)
     bronze = _bronze(workspace, address)
@@ -86,6 +87,7 @@ def replay(
     Raises UsageError for a silver table, which judges its rows by itself, and for a source that can't parse again.
     """
     workspace = Workspace(project)
+    _refuse_gold(address)
     if not address.startswith("bronze."):
         raise _judged_by_builds(workspace, address)
     rows = _open(project, address, ids, reason)
@@ -161,6 +163,15 @@ def _parsed(
             (below / str(number)).mkdir()
             parsed = Parsed(reasons, source.again(session, left, below / str(number)).batch if left else None)
     return parsed
+
+
+def _refuse_gold(address: str) -> None:
+    if address.startswith("gold."):
+        raise UsageError(
+            f"{address}: a gold table is made anew from all that it reads: nothing of it can be left out or replayed",
+            hint="Mend its function or rule, or what it reads (rows of silver can be discarded), then: lakehouse build "
+            f"--select {address}",
+        )
 
 
 def _judged_by_builds(workspace: Workspace, address: str) -> UsageError:

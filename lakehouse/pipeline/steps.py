@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from lakehouse.bronze import land, records
 from lakehouse.bronze.quarantine import resolutions
@@ -52,8 +50,7 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
     batch = reader.plan(session, receipts.cursors)
     total = Result(address, "ingest", "done")
     if batch is None:
-        waits = reader.waiting(receipts.cursors)
-        leaves = waits.leaves if isinstance(waits, Waiting) else ""
+        leaves = Waiting.of(reader.waiting(receipts.cursors)).leaves
         note = "nothing new" if receipts.batches else "nothing is there yet"
         return Result(address, "ingest", "unchanged", note="; ".join(filter(None, [note, leaves])))
     while batch is not None:
@@ -113,7 +110,9 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
         return Result(address, "build", "unchanged")
     project = workspace.project
     inputs = [read_table(session, project.path(name), version) for name, version in work.versions.items()]
-    done = build_gold(session, workspace.graph.table(address), work, inputs, project.path(address))
+    done = build_gold(
+        session, workspace.graph.table(address), work, inputs, project.path(address), project.state(address)
+    )
     changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
     said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"
     notes = [work.why] * (work.action == "rebuild") + [said] * (work.action != "new")
@@ -135,22 +134,11 @@ def in_words(workspace: Workspace, address: str) -> Iterator[None]:
         raise _in_words(workspace, address, error) from cause
 
 
-def _without_secrets(workspace: Workspace, address: str, text: str) -> str:
-    """What is said, without any text that the source's settings hold as a secret."""
-    source = workspace.project.config.sources.get(address.removeprefix("bronze."))
-    waiting: list[Any] = [source.model_dump()] if source is not None and address.startswith("bronze.") else []
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, SecretStr) and value.get_secret_value():
-            text = text.replace(value.get_secret_value(), "…")
-    return text
-
-
 def _in_words(workspace: Workspace, address: str, error: Exception) -> LakehouseError:
     """What Spark or the system says, as one of our errors."""
-    text = _without_secrets(workspace, address, str(error))
+    text = str(error)
+    if address.startswith("bronze."):
+        text = workspace.project.config.sources[address.removeprefix("bronze.")].redacted(text)
     root = workspace.project.root
     if "No space left on device" in text:
         return StorageError(

@@ -11,7 +11,7 @@ from typing import Any
 from lakehouse.bronze import Receipts, read_receipts
 from lakehouse.config import Project
 from lakehouse.delta import read_state
-from lakehouse.gold import building as gold
+from lakehouse.gold import planning as gold
 from lakehouse.silver import planning as silver
 from lakehouse.sources import open_source
 from lakehouse.tables import Graph, fingerprint, tables_in

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.errors import DefinitionError
@@ -43,6 +43,18 @@ def duplicates(frame: DataFrame, expectation: Expectation) -> DataFrame:
     known = reduce(Column.__and__, [name.isNotNull() for name in columns])
     counted = frame.where(known).groupBy(*columns).agg(F.count(F.lit(1)).alias("_rows"))
     return counted.where(F.col("_rows") > 1).orderBy(F.col("_rows").desc(), *columns)
+
+
+def failed_unique(expectations: Iterable[Expectation]) -> Column:
+    """The names of the ``unique`` rules with on_fail="fail" for which another row of the frame has a row's values."""
+    rules = [rule for rule in expectations if not rule.on_rows and rule.on_fail == "fail"]
+    names = []
+    for rule in rules:
+        columns = [F.col(column(name).spark) for name in rule.columns]
+        known = reduce(Column.__and__, [name.isNotNull() for name in columns])
+        many = F.count(F.lit(1)).over(Window.partitionBy(*columns)) > 1
+        names.append(F.when(known & many, F.lit(rule.name)))
+    return F.array_compact(F.array(*names).cast("array<string>"))
 
 
 def _rule(expectation: Expectation, columns: list[Column]) -> Column:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from lakehouse.delta import Commit, create, has_columns_of, held, overwrite, read_table, set_properties, upsert
 from lakehouse.delta.commit import quoted, same_key, table_properties
+from lakehouse.delta.reading import EXACT
 from lakehouse.errors import ConservationError, GateError
 from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
-from lakehouse.quality.spark import failed_rules
+from lakehouse.quality.spark import failed_rules, failed_unique
 from lakehouse.silver.planning import Work
 from lakehouse.silver.quarantine import places_frame, record_blocking
 from lakehouse.silver.rowwise import ORIGIN, with_origin
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 
 BATCH, FILE, ROW = ORIGIN
 REASONS, WAIVED = "lakehouse_reasons", "lakehouse_waived"
-EXACT = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-    "ignoreNullFields": "false",
-}
-"""How a row is written as JSON: nothing cut, so that equal text means equal content."""
 
 
 def build_silver(
@@ -68,9 +63,10 @@ def build_silver(
         try:
             counts, doubled = _count(table, rows, work, rows_in)
         except GateError as error:
-            record_blocking(session, memory, work, _blocking(table, rows, columns))
+            record_blocking(session, memory, work, _blocking(table, rows, columns), waived)
             raise GateError(error.message, hint=_what_next(table.address)) from error
-        winners = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns))
+        placed = (_newest(table, good, columns) if doubled else good).select(*map(quoted, columns), *ORIGIN)
+        winners = placed.select(*map(quoted, columns))
         outdated = None
         if work.action == "merge" and table.sequence_by:
             outdated = _outdated(session, table, winners, path)
@@ -78,8 +74,14 @@ def build_silver(
             counts = replace(counts, merged=counts.merged - older, superseded=counts.superseded + older)
         if not counts.adds_up:
             raise ConservationError(f"{table.address}: {counts} does not add up; nothing was written")
-        doubles = _check_unique(session, table, work, winners, outdated, path)
-        counts = replace(counts, warned=counts.warned | doubles)
+        if rules := table_rules(table.expect, table.key):
+            future = _future(session, table, work, placed, outdated, path)
+            try:
+                counts = replace(counts, warned=counts.warned | judge_table(table.address, future, rules))
+            except GateError as error:
+                stopping = future.withColumn(REASONS, failed_unique(rules)).where(f"{BATCH} IS NOT NULL")
+                record_blocking(session, memory, work, _rejects(stopping, columns), waived)
+                raise GateError(error.message, hint=_what_next(table.address)) from error
         record(session, memory, work.origin, counts, _rejects(rows, columns) if counts.quarantined else None)
         Commit(work.origin, work.upto, f"batches {work.after + 1} to {work.upto}: {counts.merged} merged").apply(
             session
@@ -131,7 +133,14 @@ def _judged(table: Table, rows: DataFrame) -> DataFrame:
     null_keys = [F.when(F.col(quoted(name)).isNull(), F.lit(f"key {name} is null")) for name in table.key]
     reasons = F.concat(F.array_compact(F.array(*null_keys)), failed_rules(table.expect, "quarantine"))
     seen = F.when(F.col(WAIVED), failed_rules(table.expect, "fail")).otherwise(F.array().cast("array<string>"))
-    return rows.withColumn(REASONS, F.concat(reasons, seen))
+    rows = rows.withColumn(REASONS, F.concat(reasons, seen))
+    unique = [F.lit(rule.name) for rule in table_rules(table.expect, table.key) if rule.on_fail == "fail"]
+    if unique:
+        # Whether such a rule holds is no question of the row alone: who discarded it decided once and for all, so that
+        # a rebuild leaves out the same rows.
+        out = F.col(WAIVED) & (F.size(REASONS) == 0)
+        rows = rows.withColumn(REASONS, F.when(out, F.array(*unique)).otherwise(F.col(REASONS)))
+    return rows
 
 
 def _count(table: Table, rows: DataFrame, work: Work, rows_in: int) -> tuple[Counts, bool]:
@@ -195,20 +204,17 @@ def _outdated(session: SparkSession, table: Table, winners: DataFrame, path: Pat
     return both.where(~newer).select(*(f"s.{quoted(name)}" for name in table.key))
 
 
-def _check_unique(
-    session: SparkSession, table: Table, work: Work, winners: DataFrame, outdated: DataFrame | None, path: Path
-) -> dict[str, int]:
-    """What the ``unique`` rules that warn find, over the rows that the table is about to hold."""
-    rules = table_rules(table.expect, table.key)
-    if not rules:
-        return {}
-    rows = winners
+def _future(
+    session: SparkSession, table: Table, work: Work, placed: DataFrame, outdated: DataFrame | None, path: Path
+) -> DataFrame:
+    """The rows that the table is about to hold; those that it has have no place."""
+    rows = placed
     if outdated is not None:
-        rows = winners.join(outdated, list(table.key), "left_anti").select(*winners.columns)
+        rows = placed.join(outdated, list(table.key), "left_anti").select(*placed.columns)
     if work.action == "merge":
         old = read_table(session, path).join(rows, list(table.key), "left_anti")
-        rows = old.select(*winners.columns).unionByName(rows)
-    return judge_table(table.address, rows, rules)
+        rows = rows.unionByName(old, allowMissingColumns=True)
+    return rows
 
 
 def _blocking(table: Table, rows: DataFrame, columns: list[str]) -> DataFrame:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, TableState, append, create, read_state
-from lakehouse.delta.commit import table_properties
+from lakehouse.delta import Commit, read_state, remember
 from lakehouse.silver.planning import Work
-from lakehouse.silver.state import KEPT_OUT
-from lakehouse.tables.quarantine import Place, Quarantined
+from lakehouse.tables.quarantine import KEPT_OUT, Place, Quarantined, kept_out
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,31 +24,33 @@ def quarantined(work: Work, memory: Path) -> list[Quarantined]:
     state = read_state(memory)
     if state is None:
         return []
-    built = work.state
-    origin = work.origin
-    if built is not None:
-        origin = f"{work.address}:{work.input_id}:{built.epoch}:{built.fingerprint}"
-    rows = _rows(state, work.address, "reject", origin, -1)
+    built = work
+    if work.state is not None:
+        built = replace(work, epoch=work.state.epoch, fingerprint=work.state.fingerprint)
+    rows = kept_out(state, work.address, "reject", built.origin, -1)
     if work.action != "unchanged":
-        rows += _rows(state, work.address, "blocking", work.origin, work.after)
+        rows += kept_out(state, work.address, "blocking", work.origin, work.after)
     return sorted(rows, key=lambda row: row.place)
 
 
-def record_blocking(session: SparkSession, memory: Path, work: Work, rows: DataFrame) -> None:
-    """Keep the rows that stop the table, in one commit; a second time for the same batches it changes nothing."""
+def record_blocking(
+    session: SparkSession, memory: Path, work: Work, rows: DataFrame, waived: Collection[Place]
+) -> None:
+    """Keep the rows that stop the table, in one commit; a second time for the same batches and decisions it changes
+    nothing. Without the rows that were discarded others may stop it."""
     from pyspark.sql import functions as F
 
-    Commit(f"{work.origin}:blocking", work.upto, f"batches {work.after + 1} to {work.upto} are blocked").apply(session)
+    known = hashlib.sha256(repr(sorted(waived)).encode()).hexdigest()[:8] if waived else ""
+    Commit(f"{work.origin}:blocking{known}", work.upto, f"batches {work.after + 1} to {work.upto} are blocked").apply(
+        session
+    )
     frame = rows.select(
         F.lit("blocking").alias("_kind"),
         F.lit(None).cast("string").alias("_receipt"),
         *KEPT_OUT,
         F.lit(work.origin).alias("_origin"),
     )
-    if read_state(memory) is None:
-        create(frame, memory, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
-        append(frame, memory)
+    remember(frame, memory)
 
 
 def places_frame(session: SparkSession, places: Collection[Place], names: Iterable[str]) -> DataFrame:
@@ -56,22 +58,3 @@ def places_frame(session: SparkSession, places: Collection[Place], names: Iterab
     batch, file, row = names
     values = [(place.batch, place.file, place.row) for place in places]
     return session.createDataFrame(values, f"{batch} bigint, {file} string, {row} bigint")
-
-
-def _rows(state: TableState, address: str, kind: str, origin: str, after: int) -> list[Quarantined]:
-    found: list[dict[str, Any]] = state.rows(
-        f"SELECT _batch, _file, _row, _reasons, _record FROM t WHERE _kind = '{kind}' "
-        f"AND _origin = '{origin.replace(chr(39), chr(39) * 2)}' AND _batch > {after}"
-    )
-    rows = [
-        Quarantined(
-            address,
-            Place(row["_batch"], row["_file"], row["_row"]),
-            tuple(row["_reasons"]),
-            record=row["_record"],
-            blocking=kind == "blocking",
-        )
-        for row in found
-    ]
-    # A range that grew is recorded again, with all rows that it had before.
-    return list(dict.fromkeys(rows)) if kind == "blocking" else rows

@@ -10,22 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, append, create, read_state
-from lakehouse.delta.commit import table_properties
+from lakehouse.delta import Commit, read_state, remember
+from lakehouse.tables.quarantine import KEPT_OUT, of_origin
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-RECEIPTS = "SELECT _receipt FROM t WHERE _kind = 'receipt' AND _origin = '{origin}'"
-
-KEPT_OUT = {
-    "_batch": "bigint",
-    "_file": "string",
-    "_row": "bigint",
-    "_reasons": "array<string>",
-    "_record": "string",
-}
-"""What a row that is kept out has, beside ``_kind`` and ``_origin``."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ def receipts(path: Path, origin: str) -> list[Counts]:
     state = read_state(path)
     if state is None:
         return []
-    found = state.rows(RECEIPTS.format(origin=origin.replace("'", "''")))
+    found = state.rows(f"SELECT _receipt FROM t WHERE _kind = 'receipt' AND {of_origin(origin)}")
     return sorted((Counts(**json.loads(row["_receipt"])) for row in found), key=lambda counts: counts.upto)
 
 
@@ -67,8 +56,4 @@ def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejec
     )
     if rejects is not None:
         frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)
-    frame = frame.withColumn("_origin", F.lit(origin))
-    if read_state(path) is None:
-        create(frame, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
-        append(frame, path)
+    remember(frame.withColumn("_origin", F.lit(origin)), path)

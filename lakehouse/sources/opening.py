@@ -61,9 +61,8 @@ def _own(name: str, settings: OwnSource, folder: Path) -> Source:
     try:
         source: Source = kind(name, options, folder)
     except Exception as error:
-        said = str(error)
-        for value in options.values():
-            said = said.replace(value, "…") if isinstance(value, str) and value else said
         # Not chained: the original's text may hold a secret.
-        raise ConfigError(f"{where}: {said}", hint=f"Correct sources.{name}.options in conf/.") from None
+        raise ConfigError(
+            f"{where}: {settings.redacted(str(error))}", hint=f"Correct sources.{name}.options in conf/."
+        ) from None
     return source

@@ -88,6 +88,11 @@ class Waiting:
     takes: str = ""
     leaves: str = ""
 
+    @classmethod
+    def of(cls, said: str | Waiting) -> Waiting:
+        """What a source answers: words alone say what it would take."""
+        return cls(said) if isinstance(said, str) else said
+
 
 class Source(Protocol):
     """The outside world as batches. ``cursors`` are those of all receipts so far, oldest first."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from lakehouse.quality.literals import text_literal
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 Action = Literal["replayed", "discarded"]
 CHUNK = 10_000
 """Places in one row of a bronze table."""
+
+
+KEPT_OUT = {
+    "_batch": "bigint",
+    "_file": "string",
+    "_row": "bigint",
+    "_reasons": "array<string>",
+    "_record": "string",
+}
+"""What a table remembers of a row that is kept out, beside ``_kind`` (reject, blocking) and ``_origin``."""
 
 
 @dataclass(frozen=True, order=True)
@@ -114,6 +126,38 @@ class Replays(Protocol):
 
     def again(self, session: SparkSession, rejects: Sequence[Again], scratch: Path) -> Parsed:
         """Pass each reject alone through the same inspection as everything else; ``scratch`` is an empty folder."""
+
+
+class Memory(Protocol):
+    """What a table remembers, asked by SQL."""
+
+    def rows(self, sql: str) -> list[dict[str, Any]]: ...
+
+
+def kept_out(
+    memory: Memory, address: str, kind: Literal["reject", "blocking"], origin: str, after: int
+) -> list[Quarantined]:
+    """The rows of one kind and origin that are remembered of the batches above ``after``, in order of their places."""
+    found = memory.rows(
+        f"SELECT {', '.join(KEPT_OUT)} FROM t WHERE _kind = '{kind}' AND {of_origin(origin)} AND _batch > {after}"
+    )
+    rows = [
+        Quarantined(
+            address,
+            Place(row["_batch"], row["_file"], row["_row"]),
+            tuple(row["_reasons"]),
+            record=row["_record"],
+            blocking=kind == "blocking",
+        )
+        for row in found
+    ]
+    # A range that grew is recorded again, with all rows that it had before.
+    return sorted(dict.fromkeys(rows) if kind == "blocking" else rows, key=lambda row: row.place)
+
+
+def of_origin(origin: str) -> str:
+    """SQL: the rows of one origin."""
+    return f"_origin = {text_literal(origin).duckdb}"
 
 
 def decided(resolutions: Iterable[Resolution], address: str) -> dict[Place, Resolution]:

@@ -47,32 +47,15 @@ def discover(
     landed: Iterable[Landed],
     ignored: Iterable[Landed],
     now: Callable[[], datetime],
+    *,
+    refuse: bool = True,
 ) -> Found:
     """What is there now; a file's bytes are read only where its size or its time differ from its receipt's.
 
-    ``folder`` is the project's. Raises SourceUnavailableError when the source's folder is not there or a file can't
-    be read, and SourceChangedError when a file changed after it landed and the source takes that for an error.
+    ``folder`` is the project's. Of a path that landed more than once the newest entry counts. Raises
+    SourceUnavailableError when the source's folder is not there or a file can't be read, and SourceChangedError when
+    a file changed after it landed and the source takes that for an error; without ``refuse`` it is just found.
     """
-    found = compare(name, source, folder, landed, ignored, now)
-    if found.changed and source.changed == "error":
-        told = [f"{file.shown} (landed with {was.size:,} bytes, now {file.size:,})" for file, was in found.changed]
-        raise SourceChangedError(
-            f"sources.{name}: {len(told)} file(s) changed after they landed: {', '.join(told)}",
-            hint="A file lands once. Put the old bytes back and send what is new as a file with a new name, or say "
-            f"what to do in conf/: sources.{name}.changed: reread, or ignore.",
-        )
-    return found
-
-
-def compare(
-    name: str,
-    source: FilesSource,
-    folder: Path,
-    landed: Iterable[Landed],
-    ignored: Iterable[Landed],
-    now: Callable[[], datetime],
-) -> Found:
-    """The same, where a change is never an error. Of a path that landed more than once the newest entry counts."""
     _require_folder(name, source, folder)
     before = {file.path: file for file in landed}
     passed = {file.path: file for file in ignored} if source.changed == "ignore" else {}
@@ -103,6 +86,13 @@ def compare(
             skipped.append((file, was))
         else:
             changed.append((file, was))
+    if refuse and changed and source.changed == "error":
+        told = [f"{file.shown} (landed with {was.size:,} bytes, now {file.size:,})" for file, was in changed]
+        raise SourceChangedError(
+            f"sources.{name}: {len(told)} file(s) changed after they landed: {', '.join(told)}",
+            hint="A file lands once. Put the old bytes back and send what is new as a file with a new name, or say "
+            f"what to do in conf/: sources.{name}.changed: reread, or ignore.",
+        )
     return Found(tuple(new), tuple(changed), tuple(skipped), tuple(left), tuple(known), tuple(same))
 
 

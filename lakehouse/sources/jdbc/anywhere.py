@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from lakehouse.errors import ConfigError, ContractError
+from lakehouse.quality.literals import literal
 from lakehouse.sources.jdbc.columns import Column, bronze_names, require_usable
 from lakehouse.sources.jdbc.connection import Connection
 from lakehouse.sources.jdbc.overlap import is_number, span
@@ -27,9 +30,10 @@ DIGITS, MICROSECONDS = 38, 6
 
 
 def plan_anywhere(
-    session: SparkSession, connection: Connection, last: dict[str, Any] | None, bronze: Path
+    session: SparkSession, connection: Connection, last: dict[str, Any] | None, bronze: Path, kept: ExitStack
 ) -> Batch | None:
-    """The next batch; it is read here. None where nothing that differs from what landed is near or after the cursor.
+    """The next batch; it is read here, and ``kept`` holds it. None where nothing that differs from what landed is near
+    or after the cursor.
 
     Raises ConfigError and ContractError.
     """
@@ -43,11 +47,9 @@ def plan_anywhere(
     names = bronze_names(columns)
     if source.cursor is None:
         connection.close()
-        rows = read_rows(session, login, [query], names)
-        count = rows.count()
-        return _batch(
-            rows, count, f"{count:,} rows", {"table": place, "mode": "snapshot", "rows": count, "whole": True}
-        )
+        rows, count = read_rows(session, login, [query], names, kept)
+        cursor = {"table": place, "mode": "snapshot", "snapshot_id": uuid4().hex, "rows": count, "whole": True}
+        return _batch(rows, count, f"{count:,} rows", cursor)
     at = [column.name for column in columns].index(source.cursor)
     if types[at] not in WHOLE | DECIMALS | {TIMESTAMP, DAY}:
         raise ConfigError(
@@ -59,14 +61,12 @@ def plan_anywhere(
         name = columns[at].expression
         query += f" WHERE {name} >= {_literal(low)} OR {name} IS NULL"
     connection.close()
-    rows = read_rows(session, login, [query], names)
+    rows, count = read_rows(session, login, [query], names, kept)
     through = _highest(rows, names[at]) or (last or {}).get("through")
     cursor = {"table": place, "mode": "incremental", "through": through}
-    count = rows.count()
     if last is None:
         return _batch(rows, count, f"{count:,} rows", cursor | {"rows": count})
-    fresh = without_landed(session, login, rows, source.key, bronze, _near(names[at], low))
-    new = fresh.count()
+    fresh, new = without_landed(session, login, rows, source.key, bronze, kept, _near(names[at], low))
     if new == 0:
         return None
     cursor |= {"rows": new, "already_landed": count - new}
@@ -152,4 +152,5 @@ def _near(name: str, low: Decimal | datetime | date | None) -> Any:
     from lakehouse.delta.commit import quoted
 
     column = F.col(quoted(name))
-    return None if low is None else (column >= F.lit(low)) | column.isNull()
+    # Not by F.lit, which reads a time without a zone in the time zone of Python's process.
+    return None if low is None else (column >= F.expr(literal(low).spark)) | column.isNull()

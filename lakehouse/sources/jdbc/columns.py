@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from lakehouse.errors import ConfigError, ContractError, did_you_mean
+from lakehouse.quality import literals
 from lakehouse.sources.files.inspection import bronze_name, unusable
 from lakehouse.sources.jdbc.connection import Connection, Login
 
+TREE = """
+    WITH RECURSIVE tree(oid) AS (
+        SELECT {oid}::pg_catalog.oid
+        UNION
+        SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid
+    )"""
+"""SQL: a table, its partitions and its children."""
 POSTGRES_OWN = {
     **{"bool": "bool", "int2": "int2", "int4": "int4", "int8": "int8", "float4": "float4", "float8": "float8"},
     **{"text": "text", "varchar": "text", "bytea": "bytea"},
@@ -27,22 +36,23 @@ class Column:
     """As the database calls it."""
     expression: str
     """SQL that selects it from ``t``."""
-
-
-def quoted(name: str) -> str:
-    """A name as standard SQL quotes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as standard SQL quotes it, whatever is in it."""
-    return "'" + text.replace("'", "''") + "'"
+    number: int = 0
+    """Postgres: its place, which no other column of the table ever has, also after it is renamed or dropped."""
+    filled: bool = False
+    """Postgres: added with a value for the rows that were there, which were not written anew for it."""
+    mark: str = ""
+    """Postgres: changes with its name, its type and the value that it was added with."""
 
 
 def postgres_columns(connection: Connection, oid: str) -> list[Column]:
     """The columns of a relation of Postgres, in their order."""
     found = connection.rows(f"""
-        SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), (
+        SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnum, (
+            {TREE.format(oid=oid)}
+            SELECT pg_catalog.string_agg(m.attmissingval::pg_catalog.text, ' ' ORDER BY m.attrelid)
+            FROM pg_catalog.pg_attribute m JOIN tree ON m.attrelid = tree.oid
+            WHERE m.attname = a.attname AND m.atthasmissing
+        ), (
             WITH RECURSIVE base(oid) AS (
                 SELECT a.atttypid
                 UNION ALL
@@ -53,11 +63,21 @@ def postgres_columns(connection: Connection, oid: str) -> list[Column]:
         )
         FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum""")
-    return [Column(name or "", kind or "", _postgres(name or "", base or "")) for name, kind, base in found]
+    return [
+        Column(
+            name or "",
+            kind or "",
+            _postgres(name or "", base or ""),
+            int(number or 0),
+            filled is not None,
+            hashlib.sha256(f"{name}\0{kind}\0{filled}".encode()).hexdigest()[:16],
+        )
+        for name, kind, number, filled, base in found
+    ]
 
 
 def _postgres(name: str, base: str) -> str:
-    column = f"t.{quoted(name)}"
+    column = f"t.{literals.column(name).duckdb}"
     if base in POSTGRES_OWN:
         return f"{column}::pg_catalog.{POSTGRES_OWN[base]}"
     return POSTGRES_TEXT.get(base, "{}::pg_catalog.text").format(column)

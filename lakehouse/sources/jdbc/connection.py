@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 PATIENCE = {"postgresql": {"connectTimeout": "10", "loginTimeout": "15", "tcpKeepAlive": "true"}}
 """How long to wait for a database that does not answer, where conf/ says nothing else."""
+# Who alters a table meanwhile waits for our snapshot, our readers wait for them, and our snapshot for the readers. The
+# query by which Spark asks for the columns is one of them, and takes no statement before it.
+PATIENCE["postgresql"]["options"] = "-c lock_timeout=10s"
 PATIENCE |= {kind: {"connectTimeout": "10000", "tcpKeepAlive": "true"} for kind in ("mysql", "mariadb")}
 PATIENCE["sqlserver"] = {"loginTimeout": "15"}
-SHORTEST_SECRET = 3
-"""Characters; what is shorter stands in too many words to be taken out of them."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,6 @@ class Login:
         if self.source.password is not None:
             given["password"] = self.source.password.get_secret_value()
         return given
-
-    def without_secrets(self, text: str) -> str:
-        url = self.source.url.get_secret_value()
-        secrets = [url, *self.source.address.parameters.values(), *self.properties().values()]
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "…") if len(secret) >= SHORTEST_SECRET and secret != "true" else text
-        return text
 
 
 @dataclass
@@ -156,7 +150,7 @@ def _said(login: Login, error: Exception) -> LakehouseError:
         java = None
     if java is None:
         state, text = _state_in(str(error))
-    first = login.without_secrets(" ".join((text or str(error)).split()))[:500]
+    first = login.source.redacted(" ".join((text or str(error)).split()))[:500]
     return _typed(login, state, first)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import ConfigError, ConservationError, SourceChangedError, SourceUnavailableError
-from lakehouse.sources.jdbc.columns import bronze_names, literal, quoted, require_usable
+from lakehouse.quality import literals
+from lakehouse.sources.jdbc.columns import bronze_names, require_usable
 from lakehouse.sources.jdbc.connection import Connection, Login
 from lakehouse.sources.jdbc.overlap import interval, is_number
 from lakehouse.sources.jdbc.postgres import (
@@ -46,15 +46,15 @@ class Found:
 
 
 def plan_postgres(
-    session: SparkSession, connection: Connection, last: dict[str, Any] | None, bronze: Path
+    session: SparkSession, connection: Connection, last: dict[str, Any] | None, bronze: Path, kept: ExitStack
 ) -> Batch | None:
-    """The next batch, whose snapshot is held until it has been read; or None, and the connection is free.
+    """The next batch, whose snapshot is held until it has been read; or None. ``kept`` holds the rows that were read.
 
     Raises SourceUnavailableError where the server is behind the last batch, SourceChangedError where what landed
     can't be told from what is new, ConfigError and ContractError.
     """
     login = connection.login
-    snapshot = open_snapshot(connection)
+    snapshot = open_snapshot(connection, login)
     relation = look_up(connection, login)
     require_usable(login, list(relation.columns))
     if last is not None and relation.versioned and last.get("identity") == relation.identity:
@@ -67,52 +67,53 @@ def plan_postgres(
                 hint="Is it a replica that lags? Read from one server, or run again when it has caught up.",
             )
     if login.source.cursor is None:
-        return _whole(session, snapshot, relation, last)
-    return _new(session, snapshot, relation, last, bronze)
+        return _whole(snapshot, relation, last, kept)
+    return _new(session, snapshot, relation, last, bronze, kept)
 
 
-def _whole(session: SparkSession, snapshot: Snapshot, relation: Relation, last: dict[str, Any] | None) -> Batch | None:
+def _whole(snapshot: Snapshot, relation: Relation, last: dict[str, Any] | None, kept: ExitStack) -> Batch | None:
     """All rows, where any differs from the last batch: one is new, or there are fewer."""
     window = _window(relation, last)
     found = _count(snapshot, relation, ["true"], window)
     if (
         window is not None
         and last is not None
-        and last["mode"] == "snapshot"
+        and (last["mode"], last["columns"]) == ("snapshot", relation.marks)
         and (found.new, found.rows) == (0, last["rows"])
     ):
         return None
     cursor = _cursor(snapshot, relation, found, window) | {"mode": "snapshot", "rows": found.rows, "whole": True}
-    return _batch(session, snapshot, relation, ["true"], found.rows, cursor)
+    return _batch(snapshot, relation, ["true"], found.rows, cursor, kept)
 
 
 def _new(
-    session: SparkSession, snapshot: Snapshot, relation: Relation, last: dict[str, Any] | None, bronze: Path
+    session: SparkSession,
+    snapshot: Snapshot,
+    relation: Relation,
+    last: dict[str, Any] | None,
+    bronze: Path,
+    kept: ExitStack,
 ) -> Batch | None:
-    """The rows of transactions that the last batch did not see. Where transactions can't tell, all rows that the
-    overlap asks for, less those that landed."""
+    """The rows of transactions that the last batch did not see. Where transactions can't tell, all rows (of a view:
+    those that the overlap asks for), less those that landed."""
     source, login = snapshot.connection.login.source, snapshot.connection.login
     window = _window(relation, last)
     key = source.key or relation.primary_key
-    if not relation.versioned and not (source.overlap and key):
-        raise ConfigError(
-            f"{login.where}: {source.table} is a view: its rows don't say which transaction wrote them",
-            hint=f"Give sources.{login.name} a key and an overlap, or name the table behind it.",
-        )
+    _require_fitting(login, relation, key)
     conditions = ["true"] if window is None else [not_in(window, snapshot)]
     if source.overlap is not None and last is not None and last.get("through") is not None:
         conditions.append(_since(relation, login, last["through"]))
+    found = _count(snapshot, relation, conditions, window)
     # A row keeps half of its transaction's number, so that after 2^32 of them an old row may look like a new one.
-    compare = last is not None and (window is None or (snapshot.xmax >= FULL and bool(key)))
+    compare = last is not None and (window is None or snapshot.xmax >= FULL)
+    if last is not None and window is not None and found.rows == 0:
+        return None
     if compare and not key:
         raise SourceChangedError(
-            f"{login.where}: {source.table} or its server was restored, rewritten or replaced since the last batch: "
-            "what landed can't be told from what is new",
+            f"{login.where}: {source.table} or its server was restored, rewritten, replaced or altered since the last "
+            "batch, or counts its transactions anew: what landed can't be told from what is new",
             hint=f"Name the columns that tell its rows apart: sources.{login.name}.key",
         )
-    found = _count(snapshot, relation, conditions, window)
-    if last is not None and not compare and found.rows == 0:
-        return None
     many = len(_seen(snapshot, found, window)) > MOST_SEEN
     if many:  # they wait for the oldest running transaction
         conditions.append(f"({transaction(snapshot)}) < {snapshot.xmin}")
@@ -122,15 +123,14 @@ def _new(
     cursor = _cursor(snapshot, relation, found, window)
     cursor |= {"mode": "incremental", "rows": found.rows, "through": found.through or (last or {}).get("through")}
     if not compare:
-        return _batch(session, snapshot, relation, conditions, found.rows, cursor)
-    rows = _read(session, snapshot, relation, conditions)
-    if rows.count() != found.rows:
+        return _batch(snapshot, relation, conditions, found.rows, cursor, kept)
+    rows, read = _read(session, snapshot, relation, conditions, kept)
+    if read != found.rows:
         raise ConservationError(
-            f"{login.where}: {source.table} has {found.rows:,} rows and Spark reads {rows.count():,}; nothing landed",
+            f"{login.where}: {source.table} has {found.rows:,} rows and Spark reads {read:,}; nothing landed",
             hint="This is a defect of the engine: please report it with what causes it.",
         )
-    fresh = without_landed(session, login, rows, key, bronze)
-    count = fresh.count()
+    fresh, count = without_landed(session, login, rows, key, bronze, kept)
     if count == 0 and relation.versioned is False:
         return None
     already = found.rows - count
@@ -142,16 +142,33 @@ def _new(
     )
 
 
+def _require_fitting(login: Login, relation: Relation, key: tuple[str, ...]) -> None:
+    """Raises ConfigError where rows would be lost, or could not be told from those that landed."""
+    source = login.source
+    if not relation.versioned and not (source.overlap and key):
+        raise ConfigError(
+            f"{login.where}: {source.table} is a view or foreign: its rows don't say which transaction wrote them",
+            hint=f"Give sources.{login.name} a key and an overlap, or name the table behind it.",
+        )
+    if relation.versioned and source.overlap is not None:
+        raise ConfigError(
+            f"{login.where}: an overlap would hide what commits later than it",
+            hint=f"Take sources.{login.name}.overlap out: a table of Postgres says itself what is new, however late.",
+        )
+
+
 def _window(relation: Relation, last: dict[str, Any] | None) -> Window | None:
     """What landed, as numbers of transactions; none where these mean something else now."""
     if last is None or not relation.versioned or last.get("identity") != relation.identity:
+        return None
+    if relation.unlike(last["columns"]):
         return None
     return Window.from_json(last["window"]) if last["window"] is not None else None
 
 
 def _count(snapshot: Snapshot, relation: Relation, conditions: list[str], window: Window | None) -> Found:
     cursor = snapshot.connection.login.source.cursor
-    top = f"(max(max(t.{quoted(cursor)})) OVER ())::pg_catalog.text" if cursor else "NULL"
+    top = f"(max(max(t.{literals.column(cursor).duckdb})) OVER ())::pg_catalog.text" if cursor else "NULL"
     number = transaction(snapshot) if relation.versioned else "0"
     new = not_in(window, snapshot) if window is not None else "true"
     found = snapshot.connection.rows(
@@ -175,6 +192,7 @@ def _cursor(snapshot: Snapshot, relation: Relation, found: Found, before: Window
         "snapshot": snapshot.text,
         "snapshot_id": snapshot.id,
         "end": snapshot.xmax,
+        "columns": relation.marks,
         # Too many happens to whole snapshots only; what is new after one can then not be told.
         "window": Window(snapshot.xmin, seen).as_json() if len(seen) <= MOST_SEEN else None,
     }
@@ -191,32 +209,28 @@ def _since(relation: Relation, login: Login, through: str) -> str:
     source = login.source
     assert source.cursor is not None and source.overlap is not None
     kind = next(column.type for column in relation.columns if column.name == source.cursor)
-    far = source.overlap if is_number(source.overlap) else f"{literal(interval(source.overlap))}::interval"
-    name = f"t.{quoted(source.cursor)}"
-    return f"({name} >= {literal(through)}::{kind} - {far} OR {name} IS NULL)"
+    far = source.overlap if is_number(source.overlap) else f"'{interval(source.overlap)}'::interval"
+    name = f"t.{literals.column(source.cursor).duckdb}"
+    return f"({name} >= {literals.text_literal(through).duckdb}::{kind} - {far} OR {name} IS NULL)"
 
 
 def _batch(
-    session: SparkSession,
     snapshot: Snapshot,
     relation: Relation,
     conditions: list[str],
     count: int,
     cursor: dict[str, Any],
+    kept: ExitStack,
 ) -> Batch:
-    held: list[DataFrame] = []
-
     def read(session: SparkSession) -> DataFrame:
-        if not held:
-            held.append(_read(session, snapshot, relation, conditions))
-        return held[0]
+        return _read(session, snapshot, relation, conditions, kept)[0]
 
-    batch = Batch(cursor=cursor, took=_rows(count), read=read, records=count)
-    weakref.finalize(batch, partial(Connection.close, snapshot.connection)).atexit = False
-    return batch
+    return Batch(cursor=cursor, took=_rows(count), read=read, records=count)
 
 
-def _read(session: SparkSession, snapshot: Snapshot, relation: Relation, conditions: list[str]) -> DataFrame:
+def _read(
+    session: SparkSession, snapshot: Snapshot, relation: Relation, conditions: list[str], kept: ExitStack
+) -> tuple[DataFrame, int]:
     login = snapshot.connection.login
     source = login.source
     try:
@@ -227,7 +241,7 @@ def _read(session: SparkSession, snapshot: Snapshot, relation: Relation, conditi
         values = ", ".join(f"{column.expression} AS c{i}" for i, column in enumerate(relation.columns))
         where = " AND ".join(conditions)
         queries = [f"SELECT {values} FROM {relation.place} t WHERE {part} AND {where}" for part in parts]
-        return read_rows(session, login, queries, bronze_names(list(relation.columns)), first=snapshot.joining)
+        return read_rows(session, login, queries, bronze_names(list(relation.columns)), kept, first=snapshot.joining)
     finally:
         snapshot.connection.close()
 

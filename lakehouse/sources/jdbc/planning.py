@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +37,15 @@ class Jdbc:
         login = Login(self.name, self.source)
         planned = plan_postgres if self.source.address.kind == "postgresql" else plan_anywhere
         last = cursors[-1] if cursors else None
-        with in_words(login):
+        with in_words(login), ExitStack() as kept:
             connection = connect(session, login)
-            kept = False
-            try:
-                batch = planned(session, connection, last, self.bronze)
-                kept = batch is not None
-                return batch
-            finally:
-                if not kept:
-                    connection.close()
+            kept.callback(connection.close)
+            batch = planned(session, connection, last, self.bronze, kept)
+            return replace(batch, close=partial(_end, kept.pop_all())) if batch is not None else None
+
+
+def _end(kept: ExitStack) -> None:
+    from py4j.protocol import Py4JError
+
+    with suppress(Py4JError, OSError):  # a JVM that is gone holds nothing
+        kept.close()

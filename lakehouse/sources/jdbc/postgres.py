@@ -11,12 +11,14 @@ subtransactions, which no list of Postgres names, are told as exactly.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from lakehouse.errors import ConfigError, SetupError
-from lakehouse.sources.jdbc.columns import Column, literal, postgres_columns, quoted
+from lakehouse.quality import literals
+from lakehouse.sources.jdbc.columns import TREE, Column, postgres_columns
 from lakehouse.sources.jdbc.connection import Connection, Login
 
 OLDEST = 130_000
@@ -30,12 +32,16 @@ STEADY = (
     "SET LOCAL bytea_output = 'hex'",
     "SET LOCAL extra_float_digits = 3",
     "SET LOCAL search_path = pg_catalog",
+    "SET LOCAL standard_conforming_strings = on",
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL idle_in_transaction_session_timeout = 0",
 )
 """The same text for the same value, whatever the server, the database or the user is set to."""
 FULL = 2**32
-TABLE, PARTITIONED = "r", "p"
+HEAP = 2
+"""Postgres's own kind of storage; no other keeps the promise about numbers of transactions."""
+TABLES = ("r", "p")
+"""Kinds of relation that can be locked: tables, also partitioned ones."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,11 @@ class Relation:
     """A table or view as one snapshot has it."""
 
     oid: str
-    kind: str
-    """``r`` a table, ``p`` a partitioned one, ``v`` a view, …"""
+    versioned: bool
+    """Whether its rows carry the number of their transaction: no view, nothing foreign, no storage of an extension."""
     identity: str
-    """Changes when the server, its history or the table's files are others: then transactions' numbers mean nothing."""
+    """A hash; it changes when the server, its history or the table's files are others: then transactions' numbers mean
+    nothing."""
     blocks: int
     plain: bool
     """Whether it is one table, without partitions and children."""
@@ -56,9 +63,15 @@ class Relation:
     """Quoted, with its schema."""
 
     @property
-    def versioned(self) -> bool:
-        """Whether its rows carry the number of their transaction."""
-        return self.kind in (TABLE, PARTITIONED)
+    def marks(self) -> dict[str, str]:
+        """The columns as a cursor keeps them, by their numbers."""
+        return {str(column.number): column.mark for column in self.columns}
+
+    def unlike(self, marks: dict[str, str]) -> bool:
+        """Whether rows may have other values now than when the columns had these marks, though none was written: a
+        column has another name or type, or was added with a value."""
+        known = [(marks.get(str(column.number)), column) for column in self.columns]
+        return any(column.filled if mark is None else mark != column.mark for mark, column in known)
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ class Snapshot:
     def joining(self) -> str:
         """What a connection says first to see the same, and to write values the same way."""
         begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-        return "; ".join((begin, f"SET TRANSACTION SNAPSHOT {literal(self.id)}", *STEADY))
+        return "; ".join((begin, f"SET TRANSACTION SNAPSHOT {literals.text_literal(self.id).duckdb}", *STEADY))
 
 
 @dataclass(frozen=True)
@@ -94,9 +107,19 @@ class Window:
         return cls(value["low"], tuple(value["seen"]))
 
 
-def open_snapshot(connection: Connection) -> Snapshot:
-    """Begin the transaction that all readers share. Raises SetupError for a Postgres that is too old."""
+def open_snapshot(connection: Connection, login: Login) -> Snapshot:
+    """Begin the transaction that all readers share. Raises ConfigError where there is no such table, and SetupError for
+    a Postgres that is too old.
+
+    A table is locked before the snapshot is taken: one that is emptied (TRUNCATE) or altered between would look empty,
+    or other than its columns say.
+    """
+    connection.do(*STEADY)
+    _, kind, place = _find(connection, login)
+    connection.java.commit()
     connection.do("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", *STEADY)
+    if kind in TABLES:
+        connection.do(f"LOCK TABLE {place} IN ACCESS SHARE MODE")
     ((version,),) = connection.rows("SELECT pg_catalog.current_setting('server_version_num')")
     if int(version or 0) < OLDEST:
         raise SetupError(f"{connection.login.where}: this Postgres is older than 13", hint="Update the server.")
@@ -109,30 +132,21 @@ def open_snapshot(connection: Connection) -> Snapshot:
 
 def look_up(connection: Connection, login: Login) -> Relation:
     """The table that conf/ names. Raises ConfigError where there is none."""
-    *schema, table = login.source.names
-    schema_name = schema[0] if schema else "public"
-    found = connection.rows(f"""
-        SELECT c.oid, c.relkind, pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int,
+    oid, _, place = _find(connection, login)
+    ((blocks, plain),) = connection.rows(f"""
+        SELECT pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int,
             c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = {literal(schema_name)} AND c.relname = {literal(table)}
-            AND c.relkind IN ('r', 'p', 'v', 'm', 'f')""")
-    if not found:
-        raise ConfigError(
-            f"{login.where}: there is no table {quoted(schema_name)}.{quoted(table)} that this user can see",
-            hint=f"Correct sources.{login.name}.table; names are taken exactly, capitals too.",
-        )
-    ((oid, kind, blocks, plain),) = found
-    assert oid is not None and kind is not None and blocks is not None
+        FROM pg_catalog.pg_class c WHERE c.oid = {oid}""")
+    versioned, identity = _identity(connection, oid)
     return Relation(
         oid=oid,
-        kind=kind,
-        identity=_identity(connection, oid),
-        blocks=int(blocks),
+        versioned=versioned,
+        identity=identity,
+        blocks=int(blocks or 0),
         plain=plain == "t",
         primary_key=_primary_key(connection, oid),
         columns=tuple(postgres_columns(connection, oid)),
-        place=f"{quoted(schema_name)}.{quoted(table)}",
+        place=place,
     )
 
 
@@ -162,7 +176,7 @@ def split(relation: Relation, parts: int) -> list[str]:
 
 def split_by(connection: Connection, relation: Relation, column: str, parts: int) -> list[str]:
     """The same by the values of a number column; what has none there is in the first part."""
-    name = f"t.{quoted(column)}"
+    name = f"t.{literals.column(column).duckdb}"
     ((least, most),) = connection.rows(
         f"SELECT pg_catalog.floor(min({name})::numeric), pg_catalog.ceil(max({name})::numeric) "
         f"FROM {relation.place} t WHERE {name}::pg_catalog.text NOT IN ('NaN', 'Infinity', '-Infinity')"
@@ -184,7 +198,26 @@ def _between(name: str, edges: list[str]) -> list[str]:
     return [f"{name} < {edges[0]}", *middle, f"{name} >= {edges[-1]}"]
 
 
-def _identity(connection: Connection, oid: str) -> str:
+def _find(connection: Connection, login: Login) -> tuple[str, str, str]:
+    """The relation's oid, its kind, and its name in quotes. Raises ConfigError where there is none."""
+    *schema, table = login.source.names
+    schema_name = schema[0] if schema else "public"
+    place = f"{literals.column(schema_name).duckdb}.{literals.column(table).duckdb}"
+    found = connection.rows(f"""
+        SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = {literals.text_literal(schema_name).duckdb}
+            AND c.relname = {literals.text_literal(table).duckdb} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')""")
+    if not found:
+        raise ConfigError(
+            f"{login.where}: there is no table {place} that this user can see",
+            hint=f"Correct sources.{login.name}.table; names are taken exactly, capitals too.",
+        )
+    ((oid, kind),) = found
+    return oid or "", kind or "", place
+
+
+def _identity(connection: Connection, oid: str) -> tuple[bool, str]:
+    """Whether all its rows carry transactions, and the hash of where they are."""
     ((server, timeline, database),) = connection.rows("""
         SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
             CASE WHEN pg_catalog.pg_is_in_recovery()
@@ -192,15 +225,13 @@ def _identity(connection: Connection, oid: str) -> str:
                 ELSE (('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8))::bit(32)
                     ::int)::pg_catalog.text END,
             (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())""")
-    ((files,),) = connection.rows(f"""
-        WITH RECURSIVE all_of(oid) AS (
-            SELECT {oid}::pg_catalog.oid
-            UNION
-            SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN all_of ON i.inhparent = all_of.oid
-        )
-        SELECT pg_catalog.string_agg(oid || '/' || coalesce(pg_catalog.pg_relation_filenode(oid), 0), ' ' ORDER BY oid)
-        FROM all_of""")
-    return f"{server}/{timeline}/{database} {files}"
+    ((versioned, files),) = connection.rows(f"""
+        {TREE.format(oid=oid)}
+        SELECT pg_catalog.bool_and(c.relkind IN ('r', 'p') AND c.relam IN (0, {HEAP})),
+            pg_catalog.string_agg(oid || '/' || coalesce(pg_catalog.pg_relation_filenode(oid), 0), ' ' ORDER BY oid)
+        FROM tree JOIN pg_catalog.pg_class c USING (oid)""")
+    whole = f"{server}/{timeline}/{database} {files}"
+    return versioned == "t", hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 def _primary_key(connection: Connection, oid: str) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import read_table
+from lakehouse.delta import held, read_table
 from lakehouse.delta.commit import quoted
 from lakehouse.errors import ContractError
 from lakehouse.sources.files.inspection import bronze_name
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
 
 
 def read_rows(
-    session: SparkSession, login: Login, queries: Sequence[str], names: Sequence[str], *, first: str = ""
-) -> DataFrame:
-    """The rows of all queries, each read by a connection of its own: the columns under ``names``, ``_file``, ``_row``.
+    session: SparkSession,
+    login: Login,
+    queries: Sequence[str],
+    names: Sequence[str],
+    kept: ExitStack,
+    *,
+    first: str = "",
+) -> tuple[DataFrame, int]:
+    """The rows of all queries, each read by a connection of its own, and how many there are: the columns under
+    ``names``, ``_file``, ``_row``.
 
-    They are read here and now and held by Spark, in memory and on its local disk, so that what is counted is what
-    lands and the database is free again. ``first`` is what each connection says before it reads. Raises as in_words.
+    They are read here and now and held by Spark until ``kept`` ends, so that what is counted is what lands and the
+    database is free again. ``first`` is what each connection says before it reads. Raises as in_words.
     """
     from pyspark.sql import functions as F
 
@@ -48,14 +56,21 @@ def read_rows(
             F.lit(".".join(login.source.names)).alias("_file"),
             F.monotonically_increasing_id().alias("_row"),
         )
-        return placed.localCheckpoint(eager=True)
+        rows = kept.enter_context(held(placed))
+        return rows, rows.count()
 
 
 def without_landed(
-    session: SparkSession, login: Login, rows: DataFrame, key: Sequence[str], bronze: Path, since: Column | None = None
-) -> DataFrame:
-    """Those of the rows that differ from what landed last under their key, in any column; ``since`` limits where
-    that is looked for. Raises ContractError where two rows have one key."""
+    session: SparkSession,
+    login: Login,
+    rows: DataFrame,
+    key: Sequence[str],
+    bronze: Path,
+    kept: ExitStack,
+    since: Column | None = None,
+) -> tuple[DataFrame, int]:
+    """Those of the rows that differ from what landed last under their key, in any column, and how many they are;
+    ``since`` limits where that is looked for. ``kept`` holds them. Raises ContractError where two rows have one key."""
     from pyspark.sql import functions as F
 
     keys = [bronze_name(name) for name in key]
@@ -84,4 +99,5 @@ def without_landed(
         (F.col(quoted(n)).eqNullSafe(F.col("_landed").getField(n)) for n in values),
     )
     fresh = rows.join(newest, same_key, "left").where(F.col("_landed").isNull() | ~same)
-    return fresh.select(*map(quoted, rows.columns)).localCheckpoint(eager=True)
+    fresh = kept.enter_context(held(fresh.select(*map(quoted, rows.columns))))
+    return fresh, fresh.count()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceUnavailableError
-from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings, in_jaas
+from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings
 from lakehouse.sources.kafka.witness import Gap
 
 if TYPE_CHECKING:
@@ -144,11 +144,11 @@ def _in_words(name: str, source: KafkaSource, error: Any) -> SourceUnavailableEr
         return _silent(name, source)
     if "Authentication" in kind or "Authorization" in kind:
         return SourceUnavailableError(
-            f"{where} does not let us in: {_without_password(said, source)}",
+            f"{where} does not let us in: {source.redacted(said)}",
             hint=f"Correct username, password or the rights of the user: sources.{name} in conf/.",
         )
     return SourceUnavailableError(
-        f"{where} can't be asked: {_without_password(said, source) or kind}",
+        f"{where} can't be asked: {source.redacted(said) or kind}",
         hint=f"Correct sources.{name} in conf/, or try again.",
     )
 
@@ -159,8 +159,3 @@ def _silent(name: str, source: KafkaSource) -> SourceUnavailableError:
         hint=f"Start the broker or mend the network, then run again; or correct sources.{name}.servers or its "
         "security_protocol in conf/. Nothing of the batch has landed.",
     )
-
-
-def _without_password(said: str, source: KafkaSource) -> str:
-    secret = source.password.get_secret_value() if source.password else ""
-    return said.replace(secret, "…").replace(in_jaas(secret), "…") if secret else said

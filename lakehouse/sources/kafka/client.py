@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lakehouse.config import KafkaSource
+from lakehouse.config.redaction import in_quotes
 from lakehouse.errors import SourceUnavailableError
 
 PATIENCE_MS = 8_000
@@ -27,7 +28,7 @@ def client_settings(name: str, source: KafkaSource, folder: Path) -> dict[str, s
         "client.id": f"lakehouse-{name}",
     }
     if source.sasl_mechanism and source.username is not None and source.password is not None:
-        user, password = in_jaas(source.username), in_jaas(source.password.get_secret_value())
+        user, password = in_quotes(source.username), in_quotes(source.password.get_secret_value())
         settings["sasl.mechanism"] = source.sasl_mechanism
         settings["sasl.jaas.config"] = (
             f'{_LOGIN[source.sasl_mechanism]} required username="{user}" password="{password}";'
@@ -41,10 +42,3 @@ def client_settings(name: str, source: KafkaSource, folder: Path) -> dict[str, s
             )
         settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(file)}
     return settings
-
-
-def in_jaas(text: str) -> str:
-    """The text as it stands between quotes in a login configuration; a raw line's end would end it."""
-    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
-        text = text.replace(plain, escaped)
-    return text
