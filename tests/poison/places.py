@@ -51,7 +51,7 @@ TEXT = [
     Kind("line-separators", "a\u2028b\u0085c\x0bd\x0ce\n".encode(), value("a\u2028b\u0085c\x0bd\x0ce")),
     Kind("empty-lines", b"\n\n", value("", "")),
     Kind("empty", b""),
-    Kind("log-forging", b"ok\n2026-01-01 ERROR forged\n", value("ok", "2026-01-01 ERROR forged")),
+    Kind("log-forging", b"ok\n2026-01-01 WARN forged\n", value("ok", "2026-01-01 WARN forged")),
     Kind("escape-codes", b"\x1b]0;x\x07\x1b[2J\n", value("\x1b]0;x\x07\x1b[2J")),
     Kind(
         "utf16",
