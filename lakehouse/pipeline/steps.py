@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from lakehouse.bronze import land, records
 from lakehouse.bronze.quarantine import resolutions
 from lakehouse.delta import read_table
-from lakehouse.errors import LakehouseError, StorageError
+from lakehouse.errors import ConservationError, LakehouseError, StorageError
 from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.report import Result
@@ -63,8 +63,14 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
 
 
 def _silver(session: SparkSession, workspace: Workspace, address: str) -> Result:
-    total = Result(address, "build", "unchanged")
+    total, before = Result(address, "build", "unchanged"), None
     while (work := workspace.silver(address)).action != "unchanged":
+        if (work.origin, work.upto) == before:
+            raise ConservationError(
+                f"{address}: batches up to {work.upto} were merged and the table does not say so",
+                hint="This is a defect of the engine: please report it with what causes it.",
+            )
+        before = work.origin, work.upto
         done = _judge_range(session, workspace, address, work)
         total = Result(
             address,
