@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lakehouse.bronze import land, records
 from lakehouse.bronze.quarantine import resolutions
 from lakehouse.delta import read_table
-from lakehouse.errors import LakehouseError, StorageError
+from lakehouse.errors import ConservationError, LakehouseError, StorageError
 from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.report import Result
@@ -77,8 +77,14 @@ def _sum(one: Result, other: Result) -> Result:
 
 
 def _silver(session: SparkSession, workspace: Workspace, address: str) -> Result:
-    total = Result(address, "build", "unchanged")
+    total, before = Result(address, "build", "unchanged"), None
     while (work := workspace.silver(address)).action != "unchanged":
+        if (work.origin, work.upto) == before:
+            raise ConservationError(
+                f"{address}: batches up to {work.upto} were merged and the table does not say so",
+                hint="This is a defect of the engine: please report it with what causes it.",
+            )
+        before = work.origin, work.upto
         total = _sum(total, _judge_range(session, workspace, address, work))
     return total
 

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from lakehouse.config import Project
-from lakehouse.delta.commit import create
 from tests.laws.shop import rows_of
 from tests.laws.system_calls import Calls
 
@@ -32,7 +32,7 @@ spark, draw = open_session(load_project(folder)), random.Random(who)
 for number in range(int(writes)):
     session = spark.newSession()
     Commit(f"writer {who}", number, f"{who}").apply(session)
-    rows = session.range(1).selectExpr(f"{who} AS who", f"{number} AS number")
+    rows = session.range(1).selectExpr(f"{who}L AS who", f"{number}L AS number")
     try:
         with locked(spark, {"table": Path(lock)}, wait=600) if lock else nullcontext():
             append(rows, table)
@@ -62,12 +62,11 @@ def written(engine: Project, table: Path, lock: Path | None, env: dict[str, str]
     return [(who, int(words[1])) for who, words in lines if words[0] == "acknowledged"]
 
 
-def lost_and_doubled(
-    spark: Any, engine: Project, tmp_path: Path, *, locked: bool, delay: float, writes: int
-) -> tuple[int, int]:
+def lost_and_doubled(engine: Project, tmp_path: Path, *, locked: bool, delay: float, writes: int) -> tuple[int, int]:
     """How many acknowledged rows are not in the table, and how many are there more often than they were written."""
     table = tmp_path / "table"
-    create(spark.range(0).selectExpr("0 AS who", "0 AS number"), table, properties={})
+    columns = [pa.field("who", pa.int64()), pa.field("number", pa.int64())]
+    DeltaTable.create(str(table), schema=pa.schema(columns))
     calls = Calls(tmp_path, table)
     calls.plan(delay=delay)
     acknowledged = written(engine, table, tmp_path / "lock" if locked else None, calls.env, writes)
@@ -86,12 +85,12 @@ def _writer(entry: Path) -> str:
 
 @pytest.mark.torture
 @pytest.mark.parametrize("delay", [0.0, DELAY], ids=["as it is", "slow renames"])
-def test_four_writers_lose_nothing(spark: Any, engine: Project, tmp_path: Path, delay: float) -> None:
-    assert lost_and_doubled(spark, engine, tmp_path, locked=True, delay=delay, writes=WRITES) == (0, 0)
+def test_four_writers_lose_nothing(engine: Project, tmp_path: Path, delay: float) -> None:
+    assert lost_and_doubled(engine, tmp_path, locked=True, delay=delay, writes=WRITES) == (0, 0)
 
 
 @pytest.mark.torture
-def test_without_the_lock_a_commit_is_lost(spark: Any, engine: Project, tmp_path: Path) -> None:
+def test_without_the_lock_a_commit_is_lost(engine: Project, tmp_path: Path) -> None:
     """What the suite above would say, were there no lock: it can fail."""
-    lost, _ = lost_and_doubled(spark, engine, tmp_path, locked=False, delay=DELAY, writes=WRITES)
+    lost, _ = lost_and_doubled(engine, tmp_path, locked=False, delay=DELAY, writes=WRITES)
     assert lost > 0
