@@ -113,13 +113,14 @@ def plan_batch(
         note=_note(found),
         close=scratch.close,
     )
-    return replace(batch, apart=partial(_apart, source, folder, inspected, batch))
+    return replace(batch, apart=partial(_apart, source, folder, inspected, scratch, batch))
 
 
 def _apart(
     source: FilesSource,
     folder: Path,
     files: list[tuple[str, Inspection]],
+    scratch: Scratch,
     batch: Batch,
     session: SparkSession,
     judge: Callable[[DataFrame], DataFrame],
@@ -141,7 +142,7 @@ def _apart(
         cursor=batch.cursor | {"files": counted},
         records=batch.records - sum(told.values()),
         rejects=(*batch.rejects, *(reject for rejects in misfits.values() for reject in rejects)),
-        read=partial(_read, source, folder, split),
+        read=partial(_read, source, folder, split, scratch),
     )
 
 
