@@ -110,11 +110,15 @@ def main(words: Sequence[str]) -> None:
 
     def landing(name: str) -> Cost:
         cost = timed(lambda: engine(project, name))
+        counts.add(DeltaTable(project.path(f"bronze.{name}")).count() - 1)  # less the receipt
         shutil.rmtree(project.root)
         return cost
 
+    counts: set[int] = set()
     in_turn(WARM_UP, lambda: landing("small"), lambda: landing("one"))
     found = in_turn(rounds, lambda: landing("small"), lambda: landing("one"))
+    if len(counts) != 1:
+        raise BenchmarkError(f"many files and one gave different numbers of rows: {sorted(counts)}")
     file.write_text(json.dumps(asdict(found)))
 
 

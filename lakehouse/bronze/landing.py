@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -73,8 +75,10 @@ def land(
     SourceUnavailableError where a file changes meanwhile, and ConservationError where Spark reads another number of
     records than the bytes hold; nothing is written then.
     """
-    number = receipts.table.version + 1 if receipts.table is not None else 0
-    read = batch.read(session)
+    version = receipts.table.version if receipts.table is not None else -1
+    number = version + 1
+    with _source_first(batch):
+        read = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in read.columns if column not in ENGINE_COLUMNS)),)
     agreed = check_columns(name, source, receipts, parts)
     fit = partial(fitted, source, receipts, agreed)
@@ -85,13 +89,15 @@ def land(
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
-    draft, written = _written(session, path, batch, _marked(_judged(frame, receipts), number, now))
+            version += 1
+    draft, written = _written(session, path, version, batch, _marked(_judged(frame, receipts), number, now))
     if written["reject"] and batch.apart is not None:
         draft.discard()
         _require_few(name, written)
-        batch = batch.apart(session, fit)
-        sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
-        draft, written = _written(session, path, batch, _marked(_judged(sound, receipts), number, now))
+        with _source_first(batch):
+            batch = batch.apart(session, fit)
+            sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
+        draft, written = _written(session, path, version, batch, _marked(_judged(sound, receipts), number, now))
     more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
     if receipts.table is None or changes:
         more |= {"changes": changes, "types": types_of(frame)}
@@ -137,16 +143,25 @@ def _require_few(name: str, written: Counter[str]) -> None:
         )
 
 
-def _written(session: SparkSession, path: Path, batch: Batch, rows: DataFrame) -> tuple[Draft, Counter[str]]:
+def _written(
+    session: SparkSession, path: Path, version: int, batch: Batch, rows: DataFrame
+) -> tuple[Draft, Counter[str]]:
     """The rows in files that no commit knows yet, and how many there are of each kind."""
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "4")  # four kinds: no sort needed to keep them apart
     # The least and largest of every column would cost a tenth of the time; silver asks for batches.
     properties = table_properties(0, "", feed=False) | {"delta.dataSkippingStatsColumns": "_batch,_row"}
-    draft = Draft(session, path, partition_by="_kind", properties=properties)
-    try:
+    draft = Draft(session, path, version=version, partition_by="_kind", properties=properties)
+    with _source_first(batch):
         return draft, draft.write(rows)
+
+
+@contextmanager
+def _source_first(batch: Batch) -> Iterator[None]:
+    """Where something fails and the source is the cause, it says so."""
+    try:
+        yield
     except Exception:
-        batch.require_unchanged()  # where the source is the cause, it says so
+        batch.require_unchanged()
         raise
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from lakehouse.delta.commit import make_room
+from lakehouse.errors import StorageError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,10 +24,13 @@ class Draft:
     """An append to the table in a folder, or the table's first commit, in the making. Nobody sees it until it is made;
     one that never is leaves files that belong to no version."""
 
-    def __init__(self, session: SparkSession, path: Path, *, partition_by: str, properties: dict[str, str]) -> None:
-        """``properties`` are those of the table where this makes it.
+    def __init__(
+        self, session: SparkSession, path: Path, *, version: int, partition_by: str, properties: dict[str, str]
+    ) -> None:
+        """``version`` is the table's as the caller knows it, -1 for none; ``properties`` are those of a table that is
+        made by this.
 
-        Raises StorageError where the folder above the table can't be made.
+        Raises StorageError where the table has another version, and where the folder above it can't be made.
         """
         make_room(path)
         jvm: Any = session._jvm
@@ -42,7 +46,14 @@ class Draft:
         self._log = self._delta.DeltaLog.forTable(self._spark, str(path))
         nothing = self._option.empty()
         self._transaction = self._log.startTransaction(nothing, nothing)
-        self._new = self._transaction.readVersion() < 0
+        if self._transaction.readVersion() != version:
+            raise StorageError(
+                f"{path}: somebody else wrote to the table since this run looked at it; nothing landed",
+                hint="Run again. Let only one program at a time write to a lake.",
+            )
+        # What rests on the version that was looked at is no blind append: a RESTORE meanwhile is a conflict.
+        self._transaction.readWholeTable()
+        self._new = version < 0
         self._properties = properties if self._new else {}
         self._actions: Any = None
         self._tags: Any = None

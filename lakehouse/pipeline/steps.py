@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -55,11 +55,15 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
         return Result(address, "ingest", "unchanged", note="; ".join(filter(None, [note, leaves])))
     while batch is not None:
         try:
-            done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
-        finally:
-            batch.close()
-        total = _sum(total, Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note))
-        batch = batch.then()
+            with in_words(workspace, address), closing(batch):
+                done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
+                now = Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note)
+                total = _sum(total, now)
+                batch = batch.then()
+        except LakehouseError as error:
+            if not total.read:
+                raise
+            return replace(total, status="failed", note=error.message, error=error)  # what has landed stays
         receipts = workspace.receipts(address) if batch is not None else receipts
     return total
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lakehouse.config import Project
+from lakehouse.delta import Draft
 from lakehouse.errors import ConfigError
 from lakehouse.pipeline import ingest, plan
 from lakehouse.sources import open_source
@@ -101,3 +102,77 @@ def test_a_mistake_is_named_and_no_secret_is(
         open_source(wrong, "numbers")
     assert said in str(caught.value)
     assert "s3cret" not in str(caught.value) + repr(wrong)
+
+
+IN_PARTS = '''
+from dataclasses import replace
+
+from lakehouse.errors import SourceUnavailableError
+from lakehouse.tables.batch import Batch
+
+
+class Parts:
+    """Ten numbers, four at most in a batch; the third part can't be had while a file says so."""
+
+    def __init__(self, name, options, folder):
+        self.broken = folder / "broken"
+
+    def waiting(self, cursors):
+        return "numbers"
+
+    def plan(self, session, cursors):
+        return self.part(cursors[-1]["end"] if cursors else 0)
+
+    def part(self, start):
+        end = min(start + 4, 10)
+        if end <= start:
+            return None
+        if start == 8 and self.broken.exists():
+            raise SourceUnavailableError("numbers: no answer", hint="Try again.")
+
+        def read(session):
+            return session.range(start, end).selectExpr("id AS n", "'numbers' AS _file", "id AS _row")
+
+        return Batch(
+            cursor={"end": end}, took=f"{start} to {end}", read=read, records=end - start, then=lambda: self.part(end)
+        )
+'''
+
+
+def test_parts_land_one_after_the_other_and_those_before_a_failure_stay(spark: Any, make_project: Any) -> None:
+    project = make_project("  numbers: {type: jobs.parts.Parts}")
+    (project.folder / "jobs" / "parts.py").write_text(IN_PARTS)
+    (project.folder / "broken").touch()
+    (failed,) = ingest(project).results
+    assert (failed.status, failed.read, failed.landed, str(failed.error)) == (
+        "failed",
+        8,
+        8,
+        "numbers: no answer\n  Try again.",
+    )
+    (project.folder / "broken").unlink()
+    (done,) = ingest(project).results
+    assert (done.status, done.landed) == ("done", 2)
+    assert ingest(project).results[0].status == "unchanged"
+    landed = Landed(project, "numbers")
+    assert sorted(row["n"] for row in landed.kinds["record"]) == list(range(10))
+    assert [receipt["cursor"]["end"] for _, receipt in sorted(landed.receipts.items())] == [4, 8, 10]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_dies_at_its_commit_lands_it_once(
+    spark: Any, project: Project, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    commit = Draft.commit
+
+    def dies(draft: Draft) -> None:
+        if moment == "after":
+            commit(draft)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Draft, "commit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(project)
+    assert ingest(project).exit_code == 0
+    assert sorted(row["n"] for row in Landed(project, "numbers").kinds["record"]) == [0, 1, 2]

@@ -7,7 +7,7 @@ number of its file, in a column of a name that no source has.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,10 +25,9 @@ _OPENS = re.compile(rb"^[ \t]*\{([ \t\r]*\})?", re.MULTILINE)
 """The start of a line's object, or the whole of an empty one."""
 
 
-def joinable(paths: Iterable[Path], kind: str) -> bool:
+def joinable(paths: Sequence[Path], kind: str) -> bool:
     """Whether these files of a format are many and small."""
-    sizes = [path.stat().st_size for path in paths]
-    return kind in JOINED and len(sizes) >= MANY and max(sizes) <= SMALL
+    return kind in JOINED and len(paths) >= MANY and all(path.stat().st_size <= SMALL for path in paths)
 
 
 def join(paths: Iterable[Path], kind: str, delimiter: str, scratch: Scratch) -> Path:
