@@ -13,7 +13,7 @@ from lakehouse.errors import SourceChangedError, SourceUnavailableError
 from lakehouse.sources.kafka.again import judge_again
 from lakehouse.sources.kafka.asking import Topic, ask, committed_in
 from lakehouse.sources.kafka.ranges import Ranges, next_ranges, still_of
-from lakehouse.sources.kafka.reading import read
+from lakehouse.sources.kafka.reading import VALUE, read
 from lakehouse.sources.kafka.witness import require_all
 from lakehouse.tables.batch import Batch
 from lakehouse.tables.quarantine import Again, Parsed
@@ -61,6 +61,7 @@ class Kafka:
             cursor=cursor | ({"lost": list(ranges.gone)} if ranges.gone else {}),
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
+            raw=VALUE,
             require_unchanged=partial(self._require_unchanged, session, topic),
             witness=partial(require_all, self.name, topic.name, ranges.filled, asked),
             then=partial(self._next, session, topic, cursor),

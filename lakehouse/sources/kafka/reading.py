@@ -18,6 +18,8 @@ SCHEMA = (
     "headers array<struct<key: string, value: binary>>"
 )
 """What Spark's Kafka source gives."""
+VALUE = "value"
+"""The column that is a message's bytes."""
 KINDS = ("CreateTime", "LogAppendTime")
 """What a timestamp may be, by the number that Kafka has for it."""
 PATIENCE = {
