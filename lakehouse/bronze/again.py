@@ -40,9 +40,10 @@ def unfit(
 ) -> list[str]:
     """Why the values of each can't have the declared types, or nothing. Those of a whole file are judged later."""
     agreed = check_columns(name, source, receipts, batch.parts)
-    frame = fitted(source, receipts, agreed, batch.read(session))
+    frame = fitted(source, receipts, agreed, batch.read(session), raw=batch.raw)
     if "_reason" not in frame.columns:
         return [""] * len(sound)
     rows = frame.where("_reason IS NOT NULL").select("_file", "_offset", "_reason").collect()
     odd = {(row["_file"], row["_offset"]): row["_reason"] for row in rows}
-    return ["" if one.whole else odd.get((one.reject.file, one.reject.offset), "") for one in sound]
+    later = batch.apart is not None
+    return ["" if one.whole and later else odd.get((one.reject.file, one.reject.offset), "") for one in sound]

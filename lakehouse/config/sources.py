@@ -115,6 +115,15 @@ class FilesSource(Contract):
         return int(self.settle[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.settle[-1]] if self.settle else 0
 
 
+BESIDE = {
+    "key": ("binary", "string"),
+    "headers": ("string",),
+    "timestamp": ("timestamp", "timestamp_ntz", "string"),
+    "timestamp_type": ("string",),
+}
+"""What comes with a message's value, and the types that hold all of it: a reject has no other place for it."""
+
+
 class KafkaSource(Contract):
     """One topic; each record that is committed lands once."""
 
@@ -148,6 +157,13 @@ class KafkaSource(Contract):
             if zone is None:
                 raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-20T00:00:00Z")
         return start
+
+    @model_validator(mode="after")
+    def _columns_hold_what_comes_with_a_value(self) -> KafkaSource:
+        for name, kinds in BESIDE.items():
+            if self.columns.get(name, kinds[0]) not in kinds:
+                raise ValueError(f"columns: {name} can be {' or '.join(kinds)}; cast it in silver")
+        return self
 
     @model_validator(mode="after")
     def _security_is_whole(self) -> KafkaSource:
