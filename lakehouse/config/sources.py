@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -29,13 +30,21 @@ class Model(BaseModel):
 
 
 Filled = Annotated[str, StringConstraints(min_length=1)]
-ColumnType = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
-        r"|decimal\(\d{1,2},\d{1,2}\))$"
-    ),
-]
+COLUMN_TYPE = (
+    r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
+    r"|decimal\(([1-9]|[12][0-9]|3[0-8]),([0-9]|[12][0-9]|3[0-8])\))$"
+)
+"""Types as Spark writes them."""
+
+
+def _scale_fits(kind: str) -> str:
+    digits = [int(number) for number in re.findall(r"\d+", kind)]
+    if digits and digits[1] > digits[0]:
+        raise ValueError(f"{kind} has more digits behind the point than digits: write decimal(digits,digits behind it)")
+    return kind
+
+
+ColumnType = Annotated[str, StringConstraints(pattern=COLUMN_TYPE), AfterValidator(_scale_fits)]
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 SPAN = r"^[1-9][0-9]{0,6}[smh]$"
 MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
