@@ -19,6 +19,7 @@ WIDER = {
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 TIMES = ("date", "timestamp", "timestamp_ntz")
 NESTED = ("struct<", "array<", "map<")
+FLOATING = ("float", "double")
 _TEXTS = {
     "boolean": r"(?i)^(true|false)\z",
     "date": r"^\d{4}-\d{2}-\d{2}\z",
@@ -26,8 +27,10 @@ _TEXTS = {
     "timestamp": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?\z",
     "timestamp_ntz": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?\z",
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), r"^[+-]?\d+\z"),
-    **dict.fromkeys(("float", "double"), r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|-?Infinity)\z"),
+    **dict.fromkeys(FLOATING, r"^([+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|NaN|-?Infinity)\z"),
 }
+
+_NOT_ZERO = r"^[+-]?[0.]*[1-9]"
 
 
 def widens(kind: str, into: str) -> bool:
@@ -47,7 +50,7 @@ def widens(kind: str, into: str) -> bool:
 
 def exactly(value: Column, kind: str, into: str) -> Column:
     """The value as the other type, or null where that can't hold it exactly. A text may be any usual way to write it;
-    a double is the nearest one."""
+    a double is the nearest one, where it is near any."""
     from pyspark.sql import functions as F
 
     if not _comparable(kind, into):
@@ -56,10 +59,23 @@ def exactly(value: Column, kind: str, into: str) -> Column:
     if kind == "string" and into == "binary":
         return cast
     if kind == "string":
-        return F.when(value.rlike(_pattern(into)), cast)
+        sound = F.when(value.rlike(_pattern(into)), cast)
+        return F.when(_in_reach(value, cast), sound) if into in FLOATING else sound
     if into == "string":
         return as_text(value, kind)
-    return F.when(cast.try_cast(kind).eqNullSafe(value), cast)
+    same = cast.try_cast(kind).eqNullSafe(value)
+    if "bigint" in (kind, into) and (kind in FLOATING or into in FLOATING):
+        # 2^63 is cast to the largest bigint, which is one less, and that one to 2^63.
+        same &= (cast if into in FLOATING else value) < F.lit(2.0**63)
+    return F.when(same, cast)
+
+
+def _in_reach(text: Column, cast: Column) -> Column:
+    """Whether a text's number is neither too large nor too small to have a nearest one: such become infinite or 0."""
+    from pyspark.sql import functions as F
+
+    endless = F.abs(cast) == F.lit(float("inf"))
+    return F.when(endless, text.endswith("Infinity")).otherwise((cast != 0) | ~text.rlike(_NOT_ZERO))
 
 
 def as_text(value: Column, kind: str) -> Column:

@@ -64,11 +64,14 @@ def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence
     return Agreed(changes, tuple(noted["rescued columns"]))
 
 
-def fitted(source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame) -> DataFrame:
+def fitted(
+    source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame, *, raw: str | None = None
+) -> DataFrame:
     """The frame with the columns and types that bronze takes; what does not fit is in ``_rescued``, as text.
 
     A source that rescues has the column from its first batch on, so that a silver function can name it. Where values
-    that a declared type can't hold are not to be rescued, their records have a ``_reason``: they are rejects.
+    that a declared type can't hold are not to be rescued, their records have a ``_reason``: they are rejects. ``raw``
+    is the batch's.
     """
     from pyspark.sql import functions as F
 
@@ -89,7 +92,7 @@ def fitted(source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame)
             misfits[column] = F.when(old.isNotNull() & values[column].isNull(), as_text(old, kind))
     rescues = "rescue" in (source.new_columns, source.changed_types)
     if misfits and source.changed_types != "rescue":
-        values |= _quarantined(source, frame, misfits)
+        values |= _quarantined(source, frame, misfits, raw)
         misfits = {}
     lost = {column: as_text(F.col(quoted(column)), kinds[column]) for column in agreed.rescued if column in kinds}
     if rescues:
@@ -109,16 +112,17 @@ def _wanted(source: Source, receipts: Receipts) -> dict[str, tuple[str, bool]]:
     return wanted | {column: (kind, True) for column, kind in source.columns.items()}
 
 
-def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column]) -> dict[str, Column]:
-    """Bronze's columns of a reject for the records of misfits; ``_raw`` is a record's values as JSON."""
+def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column], raw: str | None) -> dict[str, Column]:
+    """Bronze's columns of a reject for the records of misfits."""
     from pyspark.sql import functions as F
 
     told = [F.when(odd.isNotNull(), F.lit(f"{name!r} is no {source.columns[name]}")) for name, odd in misfits.items()]
     odd = F.coalesce(*misfits.values()).isNotNull()
     names = [name for name in frame.columns if name not in ENGINE_COLUMNS]
+    kept = F.to_json(F.struct(*map(quoted, names))) if raw is None else F.col(quoted(raw))
     found = {
         "_reason": F.when(odd, F.concat_ws(" and ", *told)),
-        "_raw": F.when(odd, F.to_json(F.struct(*map(quoted, names))).cast("binary")),
+        "_raw": F.when(odd, kept.cast("binary")),
         "_offset": F.when(odd, F.col("_row")),
         "_line": F.when(odd, F.lit(0).cast("long")),
     }

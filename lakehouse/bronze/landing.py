@@ -81,7 +81,7 @@ def land(
         read = batch.read(session)
     parts = batch.parts or (Part(name, tuple(column for column in read.columns if column not in ENGINE_COLUMNS)),)
     agreed = check_columns(name, source, receipts, parts)
-    fit = partial(fitted, source, receipts, agreed)
+    fit = partial(fitted, source, receipts, agreed, raw=batch.raw)
     frame = fit(read)
     changes = agreed.changes | changed_types(source, receipts, read)
     check_types(name, receipts, frame)

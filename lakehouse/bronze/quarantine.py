@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.delta import append
 from lakehouse.delta.state import TableState
-from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
+from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED, Reject
 from lakehouse.tables.quarantine import Place, Quarantined, Resolution
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def raw_bytes(table: TableState, places: Iterable[Place]) -> dict[Place, bytes]:
 
 
 def kept_beside(table: TableState, places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
-    """The source's own columns of rejects, without those that are null."""
-    columns = [column for column in table.columns if column not in ENGINE_COLUMNS]
+    """The source's own columns of rejects and ``_rescued``, without those that are null."""
+    columns = [column for column in table.columns if column not in ENGINE_COLUMNS or column == RESCUED]
     return {
         place: {column: row[column] for column in columns if row[column] is not None}
         for place, row in _rows(table, places, columns)

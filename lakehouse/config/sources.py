@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -29,13 +30,21 @@ class Model(BaseModel):
 
 
 Filled = Annotated[str, StringConstraints(min_length=1)]
-ColumnType = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
-        r"|decimal\(\d{1,2},\d{1,2}\))$"
-    ),
-]
+COLUMN_TYPE = (
+    r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
+    r"|decimal\(([1-9]|[12][0-9]|3[0-8]),([0-9]|[12][0-9]|3[0-8])\))$"
+)
+"""Types as Spark writes them."""
+
+
+def _scale_fits(kind: str) -> str:
+    digits = [int(number) for number in re.findall(r"\d+", kind)]
+    if digits and digits[1] > digits[0]:
+        raise ValueError(f"{kind} has more digits behind the point than digits: write decimal(digits,digits behind it)")
+    return kind
+
+
+ColumnType = Annotated[str, StringConstraints(pattern=COLUMN_TYPE), AfterValidator(_scale_fits)]
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 SPAN = r"^[1-9][0-9]{0,6}[smh]$"
 MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
@@ -115,6 +124,15 @@ class FilesSource(Contract):
         return int(self.settle[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.settle[-1]] if self.settle else 0
 
 
+BESIDE = {
+    "key": ("binary", "string"),
+    "headers": ("string",),
+    "timestamp": ("timestamp", "timestamp_ntz", "string"),
+    "timestamp_type": ("string",),
+}
+"""What comes with a message's value, and the types that hold all of it: a reject has no other place for it."""
+
+
 class KafkaSource(Contract):
     """One topic; each record that is committed lands once."""
 
@@ -148,6 +166,13 @@ class KafkaSource(Contract):
             if zone is None:
                 raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-20T00:00:00Z")
         return start
+
+    @model_validator(mode="after")
+    def _columns_hold_what_comes_with_a_value(self) -> KafkaSource:
+        for name, kinds in BESIDE.items():
+            if self.columns.get(name, kinds[0]) not in kinds:
+                raise ValueError(f"columns: {name} can be {' or '.join(kinds)}; cast it in silver")
+        return self
 
     @model_validator(mode="after")
     def _security_is_whole(self) -> KafkaSource:

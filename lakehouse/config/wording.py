@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from lakehouse.config.document import Node, Problem
 from lakehouse.config.models import PROPERTY_NAME, PROPERTY_VALUE
 from lakehouse.config.redaction import without
-from lakehouse.config.sources import KINDS, MARKER, SPAN
+from lakehouse.config.sources import COLUMN_TYPE, KINDS, MARKER, SPAN
 from lakehouse.errors import did_you_mean
 
 _WORDS = {
@@ -26,8 +26,7 @@ _WORDS = {
 }
 _PATTERNS = {
     r"^[a-z][a-z0-9_]*$": "must be a name: small letters, digits and _, beginning with a letter",
-    r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
-    r"|decimal\(\d{1,2},\d{1,2}\))$": "must be a type, such as string, bigint, double, timestamp or decimal(18,2)",
+    COLUMN_TYPE: "must be a type, such as string, bigint, double, timestamp or decimal(18,2) with 38 digits at most",
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
     PROPERTY_NAME: "must be the name of a Spark property, such as spark.sql.shuffle.partitions",
     PROPERTY_VALUE: "must stand on one line, without a backslash",

@@ -53,7 +53,7 @@ class Quarantine:
         return raw_bytes(self.receipts.table, [row.place for row in rows])
 
     def beside(self, rows: Iterable[Quarantined]) -> dict[Place, dict[str, Any]]:
-        """What bronze keeps beside the bytes of rejects: the columns of the source that are not null."""
+        """What bronze keeps beside the bytes of rejects: the source's columns and ``_rescued``, where not null."""
         assert self.receipts.table is not None
         return kept_beside(self.receipts.table, [row.place for row in rows])
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import getpass
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,11 +151,12 @@ def _parsed(
     settings = project.config.sources[name]
     (below / "0").mkdir()
     parsed = source.again(session, rejects, below / "0")
-    for number, judge in enumerate((refused, unfit), start=1):
+    judges: tuple[Callable[..., list[str]], ...] = (refused, partial(unfit, session))
+    for number, judge in enumerate(judges, start=1):
         if parsed.batch is None:
             break
         sound = [one for one, why in zip(rejects, parsed.reasons, strict=True) if not why]
-        said = judge(session, name, settings, held.receipts, parsed.batch, sound)
+        said = judge(name, settings, held.receipts, parsed.batch, sound)
         if any(said):
             parsed.batch.close()
             told = iter(said)

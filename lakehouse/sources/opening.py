@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from lakehouse.config import FilesSource, JdbcSource, KafkaSource, OwnSource, Project
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.sources.files import Files, clock
+from lakehouse.sources.files.inspection import bronze_name, unusable
 from lakehouse.sources.jdbc import Jdbc
 from lakehouse.sources.kafka import Kafka
 from lakehouse.tables.batch import Source
@@ -21,9 +22,11 @@ from lakehouse.tables.batch import Source
 def open_source(project: Project, name: str, now: Callable[[], datetime] = clock) -> Source:
     """What reads a source of the project. Reads nothing yet.
 
-    Raises ConfigError where a class of the project's own is not there or refuses its options.
+    Raises ConfigError where a declared column can't be one of bronze's, or a class of the project's own is not there or
+    refuses its options.
     """
     settings, folder = project.config.sources[name], project.folder
+    _require_bronze_names(name, list(settings.columns))
     if isinstance(settings, FilesSource):
         return Files(name, settings, folder, now)
     if isinstance(settings, KafkaSource):
@@ -31,6 +34,17 @@ def open_source(project: Project, name: str, now: Callable[[], datetime] = clock
     if isinstance(settings, JdbcSource):
         return Jdbc(name, settings, project.path(f"bronze.{name}"))
     return _own(name, settings, folder)
+
+
+def _require_bronze_names(name: str, columns: list[str]) -> None:
+    """Declared columns are named as bronze names them: a file's own name that is written in another way is lost."""
+    odd = next((column for column in columns if bronze_name(column) != column), None)
+    problem = unusable(columns) if odd is None else f"the column {odd!r} is {bronze_name(odd)!r} in bronze"
+    if problem:
+        raise ConfigError(
+            f"sources.{name}.columns: {problem}",
+            hint=f"Correct sources.{name}.columns in conf/: names as bronze has them.",
+        )
 
 
 def _own(name: str, settings: OwnSource, folder: Path) -> Source:

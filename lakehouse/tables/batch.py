@@ -61,7 +61,10 @@ class Batch:
     rejects: tuple[Reject, ...] = ()
     apart: Callable[[SparkSession, Callable[[DataFrame], DataFrame]], Batch] | None = None
     """The same batch, where records that the function gives a ``_reason`` are rejects with the bytes and the place that
-    they have at the source. None: a source has no bytes of a record; its values as JSON are kept."""
+    they have at the source. None: ``raw`` says what is kept."""
+    raw: str | None = None
+    """The column with the bytes that are ``_raw`` of a record that has no place in bronze's types. None: a source has
+    no bytes of a record; its values as JSON are kept."""
     require_unchanged: Callable[[], None] = lambda: None
     """Raises SourceUnavailableError when the source is no longer what was counted."""
     note: str = ""

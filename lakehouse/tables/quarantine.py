@@ -99,7 +99,7 @@ class Again:
     columns: tuple[str, ...]
     """Of its file, as bronze names them; none where that is not known."""
     beside: dict[str, Any] = field(default_factory=dict)
-    """What else bronze kept of it, by column; of a topic its key, headers and times."""
+    """What else bronze kept of it, by column, ``_rescued`` too; of a topic its key, headers and times."""
 
     @property
     def whole(self) -> bool:

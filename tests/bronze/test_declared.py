@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from lakehouse.cli import run as command
 from lakehouse.config import Project
 from lakehouse.errors import ConfigError
 from lakehouse.pipeline import ingest
+from lakehouse.sources import open_source
 from tests.bronze.landed import OURS, Landed
 
 MakeProject = Callable[..., Project]
@@ -96,12 +98,38 @@ def test_one_table_from_every_kind_of_source(spark: Any, make_project: MakeProje
         ("schema: infer, columns: {a: int}", "schema: infer takes no columns"),
         ("schema: inferred", "'inferred' is not known. Did you mean 'infer'"),
         ("shema: declared", "Did you mean 'schema'"),
+        ("columns: {a: 'decimal(39,2)'}", "sources.s.columns.a: must be a type"),
+        ("columns: {a: 'decimal(0,0)'}", "sources.s.columns.a: must be a type"),
+        ("columns: {a: 'decimal(09,2)'}", "sources.s.columns.a: must be a type"),
+        ("columns: {a: 'decimal(2,3)'}", "sources.s.columns.a: decimal(2,3) has more digits behind the point"),
     ],
 )
 def test_a_schema_that_contradicts_itself_is_named(make_project: MakeProject, said: str, wrong: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make_project(f"  s: {{type: files, format: csv, path: x, {said}}}")
     assert wrong in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "wrong"),
+    [
+        ("{flight no: int}", "the column 'flight no' is 'flight_no' in bronze"),
+        ("{_row: int}", "the column '_row' has a name that bronze keeps for itself"),
+        ("{_Rescued: string}", "the column '_rescued' has a name that bronze keeps for itself"),
+        ("{a: int, A: int}", "the column 'A' is there twice"),
+    ],
+)
+def test_a_declared_name_that_bronze_can_not_have_is_named(make_project: MakeProject, columns: str, wrong: str) -> None:
+    for kind in ("files, format: csv, path: x", "kafka, servers: 'h:1', topic: t, value: json", "jobs.own.Rows"):
+        project = make_project(f"  s: {{type: {kind}, columns: {columns}}}")
+        with pytest.raises(ConfigError) as caught:
+            open_source(project, "s")
+        assert f"sources.s.columns: {wrong}" in str(caught.value)
+        assert "Correct sources.s.columns in conf/" in str(caught.value.hint)
+
+
+def test_the_largest_decimals_are_types(make_project: MakeProject) -> None:
+    make_project("  s: {type: files, format: csv, path: x, columns: {a: 'decimal(38,38)', b: 'decimal(1,0)'}}")
 
 
 def test_what_is_said_is_shown(
@@ -129,3 +157,56 @@ def test_every_type_meets_every_other(spark: Any) -> None:
     pairs = [(i, kind, into) for i, kind in enumerate(TYPES) for into in TYPES if kind != into]
     made = frame.select(*(exactly(F.col(f"c{i}"), kind, into) for i, kind, into in pairs))
     assert [field.dataType.simpleString() for field in made.schema] == [into for *_, into in pairs]
+
+
+NUMBERS = (
+    *("-Infinity", "Infinity", "NaN", "0", "-0.0", "000.", "0e9", "0e-400", "1", "+.5", "0.1", "1e-5", "-12.50E+3"),
+    *("1e400", "-1e400", "1e308", "1e39", "3.5e38", "3.4028235e38", "9" * 39, "9" * 310, "9" * 400),
+    *("1e-400", "-1e-400", "4.9e-324", "1e-46", "1.4e-45", "0." + "0" * 400 + "1"),
+)
+
+
+def nearest(text: str, largest: Fraction, least: Fraction) -> Fraction | None:
+    """The number that a text says, or None where it lies outside of what has a nearest one."""
+    number = Fraction(text)
+    return number if number == 0 or least / 2 < abs(number) < largest else None
+
+
+@pytest.mark.parametrize(
+    ("into", "digits", "top", "bottom"),
+    [("double", 53, 1024, -1074), ("float", 24, 128, -149)],
+    ids=["double", "float"],
+)
+def test_a_text_is_its_nearest_number_or_none(spark: Any, into: str, digits: int, top: int, bottom: int) -> None:
+    from pyspark.sql import functions as F
+
+    rows = spark.createDataFrame([(text,) for text in NUMBERS], "text string")
+    found = {row[0]: row[1] for row in rows.select("text", exactly(F.col("text"), "string", into)).collect()}
+    largest, least = Fraction(2) ** top - Fraction(2) ** (top - digits - 1), Fraction(2) ** bottom
+    for text in NUMBERS:
+        if "N" in text or "I" in text:
+            assert str(found[text]) == str(float(text.replace("Infinity", "inf")))
+        elif (number := nearest(text, largest, least)) is None:
+            assert found[text] is None, text
+        else:
+            assert found[text] is not None, text
+            assert abs(Fraction(found[text]) - number) <= max(abs(number) / 2**digits, least / 2), text
+
+
+WHOLE = [0, 1, 2**53, 2**53 + 1, 2**62, 2**63 - 513, 2**63 - 1024, 2**63 - 1, -(2**63), -(2**63) + 1]
+FRACTIONS = [0.0, 1.5, 2.0**53, 2.0**62, 2.0**63 - 1024, 2.0**63, -(2.0**63), 2.0**64, float("inf"), float("nan")]
+
+
+def test_whole_numbers_and_fractions_land_where_they_are_equal(spark: Any) -> None:
+    from pyspark.sql import functions as F
+
+    whole = spark.createDataFrame([(value,) for value in WHOLE], "value bigint")
+    fractions = spark.createDataFrame([(value,) for value in FRACTIONS], "value double")
+    found = [row[0] for row in whole.select(exactly(F.col("value"), "bigint", "double")).collect()]
+    # Python compares a whole number with a fraction exactly.
+    assert found == [float(value) if float(value) == value else None for value in WHOLE]
+    found = [row[0] for row in fractions.select(exactly(F.col("value"), "double", "bigint")).collect()]
+    fit = [value.is_integer() and -(2**63) <= value < 2**63 for value in FRACTIONS]
+    assert found == [int(value) if fits else None for value, fits in zip(FRACTIONS, fit, strict=True)]
+    singles = spark.createDataFrame([(2.0**63,), (2.0**62,)], "value float")
+    assert [row[0] for row in singles.select(exactly(F.col("value"), "float", "bigint")).collect()] == [None, 2**62]

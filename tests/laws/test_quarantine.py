@@ -195,6 +195,43 @@ def test_a_stopped_table_goes_on_without_what_is_discarded(
     both_sides(project)
 
 
+def test_rejects_that_land_alone_and_not_together(spark: Any, make_project: Any) -> None:
+    """One gives bronze a column that the other has not: the first lands, the other stays and says why."""
+    project = make_project("  s: {type: files, format: json, path: data/raw/*.json, lost_columns: reject}")
+    lines = ['{"a":"1","b c":"2"}', '{"a":"3","b_c":"4","c":"5"}', '{"a":"6","b_c":"7"}']
+    (project.folder / "data" / "raw" / "a.json").write_text("\n".join(lines))
+    assert [result.quarantined for result in ingest(project).results] == [2]
+    done = [replay(project, "bronze.s") for _ in "ab"]
+    assert [(one.done, one.landed, [why for _, why in one.still]) for one in done] == [
+        (1, 1, ["sources.s: data/raw/a.json: lost columns: c"]),
+        (0, 0, ["sources.s: data/raw/a.json: lost columns: c"]),
+    ]
+    assert sorted(row["a"] for row in rows_of(project.path("bronze.s"), "_kind = 'record'")) == ["1", "3"]
+
+
+def test_a_file_that_was_rejected_whole_twice_lands_once_a_batch(spark: Any, make_project: Any) -> None:
+    """Rows of a batch are told apart by their file and place, and both stood at the same ones."""
+    said = "  orders: {type: files, format: csv, path: data/raw/*.csv, changed: reread}"
+    project = make_project(said)
+    path = project.folder / "data" / "raw" / "a.csv"
+    for last in "xy":
+        path.write_text(f"id;n,id;n\n1;2;{last}\n{last}\n")
+        assert [result.quarantined for result in ingest(project).results] == [1]
+    make_project(said.replace("csv,", "csv, delimiter: ';',", 1))
+    from lakehouse.config import load_project
+
+    project = load_project(project.folder)
+    done = replay(project, "bronze.orders", reason="twice")
+    ((left, why),) = done.still
+    assert (done.done, done.landed, done.quarantined) == (1, 1, 1)
+    assert why == "another reject of its place is replayed with it: replay it alone, by its --id"
+    done = replay(project, "bronze.orders", ids=[left.place.id])
+    assert (done.done, done.landed, done.quarantined, done.still) == (1, 1, 1, ())
+    assert sorted(row["n"] for row in rows_of(project.path("bronze.orders"), "_kind = 'record'")) == ["x", "y"]
+    (held,) = quarantines(project, ["bronze.orders"])
+    assert sorted(held.raw(held.open).values()) == [b"x\n", b"y\n"]
+
+
 def test_a_first_build_may_be_stopped_too(spark: Any, make_project: Any) -> None:
     project = make_project(SOURCES, TABLES)
     write(project, "1", "1,ada,500")

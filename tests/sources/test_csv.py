@@ -100,6 +100,31 @@ def test_inspection_equals_the_oracle(tmp_path: Path, seed: int, delimiter: str)
         assert found == [(*values, at) for at, values in truth.records]
 
 
+class Counted(bytes):
+    """Bytes that count what is copied out of them."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        Counted.copied += len(found) if isinstance(found, bytes) else 0
+        return found
+
+
+@pytest.mark.parametrize("body", [b"1,2\n" * 3000, b"1\n2,3\n" * 2000, b'"1","\n"\n' * 1500, b'x"\n' * 4000])
+def test_what_is_copied_for_a_record_is_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """Not all that stands behind it: the work would grow with the square of the file."""
+    data = b"a,b\n" + body + b"ragged"
+    path = tmp_path / "f.csv"
+    path.write_bytes(data)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: Counted(data))
+    monkeypatch.setattr(Counted, "copied", 0)
+    assert inspect_csv(path, "f.csv", ",").rejects
+    assert len(data) <= Counted.copied <= 3 * len(data)
+
+
 @pytest.mark.parametrize("seed", [20261120])
 def test_spark_reads_what_the_oracle_reads(spark: Any, tmp_path: Path, seed: int) -> None:
     rng, folder = Random(seed), tmp_path

@@ -12,7 +12,7 @@ import pytest
 from lakehouse.config import FilesSource
 from lakehouse.errors import ContractError, SourceChangedError, SourceUnavailableError
 from lakehouse.sources.files import discovery, planning
-from lakehouse.sources.files.planning import landed_files, plan_batch, waiting_files
+from lakehouse.sources.files.planning import landed_files, plan_batch
 from lakehouse.tables.batch import Batch
 
 NAMES = [
@@ -80,7 +80,9 @@ def test_pipes_folders_and_dead_links_are_passed_over(tmp_path: Path) -> None:
     (raw / "real.csv").write_text("a\n1\n")
     (raw / "link.csv").symlink_to(raw / "real.csv")
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.extend(waiting_files("s", source(), tmp_path, [])), daemon=True)
+    thread = threading.Thread(
+        target=lambda: found.extend(part.name for part in planned(tmp_path, source()).parts), daemon=True
+    )
     thread.start()
     thread.join(10)
     assert found == ["raw/link.csv", "raw/real.csv"]
@@ -155,7 +157,8 @@ def test_what_landed_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "raw" / "a.csv"
     path.parent.mkdir()
     path.write_text("a\n1\n")
-    landed = landed_files([planned(tmp_path, source()).cursor])
+    cursor = planned(tmp_path, source()).cursor
+    landed = landed_files([cursor])
     with monkeypatch.context() as patched:
         patched.setattr(discovery, "sha256", lambda _: pytest.fail("an untouched file was read"))
         assert plan_batch("s", source(), tmp_path, landed) is None
@@ -167,7 +170,7 @@ def test_what_landed_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.M
     os.utime(path, ns=(landed[0].mtime_ns, landed[0].mtime_ns))
     path.write_text("a\n2\n3\n")
     with pytest.raises(SourceChangedError, match="now 6"):
-        waiting_files("s", source(), tmp_path, landed)
+        planning.Files("s", source(), tmp_path).waiting([cursor])
     path.unlink()
     assert plan_batch("s", source(), tmp_path, landed) is None
 

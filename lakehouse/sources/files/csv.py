@@ -58,7 +58,7 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     blank = _BLANK_LINES.match(head, mark)
     start = blank.end() if blank is not None else mark
-    match = _matched(_record(delimiter), head, start, whole=whole)
+    match = _matched(_record(delimiter), head, start, len(head), whole=whole)
     if not head[mark:].strip():
         return "the file is empty"
     if match is None:
@@ -150,8 +150,9 @@ def csv_records(path: Path, width: int, delimiter: str) -> Iterator[tuple[int, i
         if not data[at:stop].strip(b"\r\n"):
             at, line = stop, line + 1
             continue
-        match = _matched(record, data[at : at + LONGEST_RECORD], 0, whole=len(data) - at <= LONGEST_RECORD)
-        end = at + match.end() if match is not None else stop
+        most = min(at + LONGEST_RECORD, len(data))
+        match = _matched(record, data, at, most, whole=most == len(data))
+        end = match.end() if match is not None else stop
         if seen_header:
             torn = end == len(data) and data[end - 1] != NEWLINE
             yield at, line, data[at:end], *_judge(match, delimiter, width, torn=torn)
@@ -160,10 +161,11 @@ def csv_records(path: Path, width: int, delimiter: str) -> Iterator[tuple[int, i
         at = end
 
 
-def _matched(record: re.Pattern[bytes], data: bytes, at: int, *, whole: bool) -> re.Match[bytes] | None:
-    """The record that starts at ``at``; not one that ends just because ``data`` was cut, which ``whole`` denies."""
-    match = record.match(data, at)
-    return match if match is None or whole or match.end() < len(data) or data.endswith(b"\n") else None
+def _matched(record: re.Pattern[bytes], data: bytes, at: int, stop: int, *, whole: bool) -> re.Match[bytes] | None:
+    """The record in ``data`` from ``at`` to ``stop``; not one that ends just because it is cut there, which ``whole``
+    denies. Nothing is copied to look at it: a file may have as many records as it has lines."""
+    match = record.match(data, at, stop)
+    return match if match is None or whole or match.end() < stop or data[stop - 1] == NEWLINE else None
 
 
 def _judge(match: re.Match[bytes] | None, delimiter: str, width: int, *, torn: bool) -> tuple[list[str | None], str]:

@@ -18,7 +18,7 @@ FILE = "_file"
 """The column of the number, the last of a CSV file and the first of a JSON line."""
 JOINED = ("csv", "json")
 SMALL, MANY = 2**18, 200
-"""Files of at most so many bytes are joined where there are at least so many of them."""
+"""Files of at most so many bytes are small: they are joined where there are at least so many of them."""
 
 _BLANK_LINES = re.compile(rb"\n[\r\n]+")
 _OPENS = re.compile(rb"^[ \t]*\{([ \t\r]*\})?", re.MULTILINE)

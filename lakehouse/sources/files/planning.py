@@ -17,6 +17,7 @@ from lakehouse.sources.files.binary import inspect_binary
 from lakehouse.sources.files.csv import inspect_csv
 from lakehouse.sources.files.discovery import Found, discover, named, unreadable
 from lakehouse.sources.files.inspection import LARGEST_REJECT, Inspection, bronze_name, whole_file
+from lakehouse.sources.files.joining import SMALL
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.landed import Landed, ignored_changes, landed_files, sha256
 from lakehouse.sources.files.listing import Listed
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 UNPACKED = ("csv", "json", "text")
 """Formats whose files may be packed."""
-SMALL = 2**18
-"""Bytes; what a smaller file takes is Python's own work, of which threads do one thing at a time."""
 
 
 def clock() -> datetime:
@@ -92,6 +91,7 @@ def plan_batch(
     try:
         one = partial(look, source, folder, scratch, replaced)
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+            # What a small file takes is Python's own work, of which threads do one thing at a time.
             large = {file.path: pool.submit(one, file) for file in taken if file.size > SMALL}
             looked = [large[file.path].result() if file.path in large else one(file) for file in taken]
     except BaseException:
@@ -144,11 +144,6 @@ def _apart(
         rejects=(*batch.rejects, *(reject for rejects in misfits.values() for reject in rejects)),
         read=partial(_read, source, folder, split, scratch),
     )
-
-
-def waiting_files(name: str, source: FilesSource, folder: Path, landed: Iterable[Landed]) -> list[str]:
-    """The new files that the next batch would take, without reading them. Raises as plan_batch does."""
-    return [file.shown for file in discover(name, source, folder, landed, (), clock).new]
 
 
 def look(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceUnavailableError
-from lakehouse.sources.kafka.client import PATIENCE_MS, client_settings
+from lakehouse.sources.kafka.client import FETCH_BYTES, PATIENCE_MS, client_settings
 from lakehouse.sources.kafka.witness import Gap
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def committed_in(
     kind = "org.apache.kafka.common.serialization.ByteArrayDeserializer"
     more = {"key.deserializer": kind, "value.deserializer": kind, "isolation.level": "read_committed"}
     more |= {"enable.auto.commit": "false", "auto.offset.reset": "none", "max.poll.records": "1"}
-    more |= {"max.partition.fetch.bytes": str(2**16)}
+    more |= {"max.partition.fetch.bytes": str(FETCH_BYTES)}
     consumer = None
     try:
         consumer = jvm.org.apache.kafka.clients.consumer.KafkaConsumer(_settings(jvm, name, source, folder, **more))
@@ -86,13 +86,15 @@ def _has_record(jvm: Any, consumer: Any, place: Any, low: int, high: int) -> boo
     if first >= high:
         return False
     consumer.seek(place, max(low, first))
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while consumer.position(place) < high:  # it passes over what is aborted, and over the marks of transactions
+    at, heard = -1, time.monotonic()
+    while (now := consumer.position(place)) < high:  # it passes over what is aborted, and the marks of transactions
+        if now > at:  # what is aborted is sent all the same, and may be of any size
+            at, heard = now, time.monotonic()
+        elif time.monotonic() > heard + PATIENCE_MS / 1000:
+            raise TimeoutError
         records = consumer.poll(jvm.java.time.Duration.ofMillis(500)).records(place)
         if not records.isEmpty():
             return bool(records.get(0).offset() < high)
-        if time.monotonic() > deadline:
-            raise TimeoutError
     return False
 
 

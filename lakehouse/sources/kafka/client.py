@@ -10,6 +10,8 @@ from lakehouse.errors import SourceUnavailableError
 
 PATIENCE_MS = 8_000
 """For how long a broker is asked before it counts as one that does not answer."""
+FETCH_BYTES = 8 * 2**20
+"""Of a partition at a time."""
 _LOGIN = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",

@@ -12,8 +12,8 @@ from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceChangedError, SourceUnavailableError
 from lakehouse.sources.kafka.again import judge_again
 from lakehouse.sources.kafka.asking import Topic, ask, committed_in
-from lakehouse.sources.kafka.ranges import Ranges, next_ranges
-from lakehouse.sources.kafka.reading import read
+from lakehouse.sources.kafka.ranges import Ranges, next_ranges, still_of
+from lakehouse.sources.kafka.reading import VALUE, read
 from lakehouse.sources.kafka.witness import require_all
 from lakehouse.tables.batch import Batch
 from lakehouse.tables.quarantine import Again, Parsed
@@ -61,6 +61,7 @@ class Kafka:
             cursor=cursor | ({"lost": list(ranges.gone)} if ranges.gone else {}),
             took=_took(topic.name, ranges),
             read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
+            raw=VALUE,
             require_unchanged=partial(self._require_unchanged, session, topic),
             witness=partial(require_all, self.name, topic.name, ranges.filled, asked),
             then=partial(self._next, session, topic, cursor),
@@ -71,8 +72,7 @@ class Kafka:
         if all(cursor["offsets"].get(str(number), end) >= end for number, end in planned.end.items()):
             return None
         now = ask(session, self.name, self.source, self.folder, start="earliest")
-        ends = {number: min(end, planned.end[number]) for number, end in now.end.items() if number in planned.end}
-        ranges = self._ranges(replace(now, first={number: now.first[number] for number in ends}, end=ends), cursor)
+        ranges = self._ranges(still_of(planned, now, cursor), cursor)
         return self._batch(session, replace(planned, id=now.id), ranges) if ranges.filled else None
 
     def _require_unchanged(self, session: SparkSession, planned: Topic) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lakehouse.sources.kafka.asking import Topic
@@ -60,6 +60,20 @@ def next_ranges(topic: Topic, cursor: dict[str, Any] | None, most: int | None = 
     until = {number: max(topic.end[number], begin) for number, begin in start.items()}
     ends = _at_most(start, until, most) if most is not None else until
     return Ranges(start, ends, tuple(gone), sum(until.values()) - sum(ends.values()))
+
+
+def still_of(planned: Topic, now: Topic, cursor: dict[str, Any]) -> Topic:
+    """What the topic has now of what it had when it was planned; the cursor is of a batch that landed since.
+
+    That may be past the planned end, where retention was: what is before it is no longer to be taken.
+    """
+    landed = {int(number): offset for number, offset in cursor["offsets"].items()}
+    ends = {
+        number: min(now.end[number], max(end, landed.get(number, end)))
+        for number, end in planned.end.items()
+        if number in now.end
+    }
+    return replace(now, first={number: now.first[number] for number in ends}, end=ends)
 
 
 def _at_most(start: dict[int, int], until: dict[int, int], most: int) -> dict[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.config import KafkaSource
-from lakehouse.sources.kafka.client import client_settings
+from lakehouse.sources.kafka.client import FETCH_BYTES, client_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -18,6 +18,8 @@ SCHEMA = (
     "headers array<struct<key: string, value: binary>>"
 )
 """What Spark's Kafka source gives."""
+VALUE = "value"
+"""The column that is a message's bytes."""
 KINDS = ("CreateTime", "LogAppendTime")
 """What a timestamp may be, by the number that Kafka has for it."""
 PATIENCE = {
@@ -29,7 +31,7 @@ PATIENCE = {
 """A broker that dies while it is read is given up within a minute; Spark's own patience is minutes for each try."""
 FETCH = {
     "kafka.max.poll.records": "20000",
-    "kafka.max.partition.fetch.bytes": str(8 * 2**20),
+    "kafka.max.partition.fetch.bytes": str(FETCH_BYTES),
 }
 """Kafka's own 500 records and 1 MiB at a time cost a tenth of a batch of small messages."""
 SHORT = 999

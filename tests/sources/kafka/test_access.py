@@ -156,6 +156,8 @@ def test_a_name_that_no_server_has(make_project: Any, spark: Any) -> None:
         ("security_protocol: SASL_SSL", "SASL_SSL needs sasl_mechanism, username, password"),
         ("username: alice", "PLAINTEXT has no use for username"),
         ("ca: ca.pem", "PLAINTEXT has no use for ca"),
+        ("columns: {key: bigint}", "key can be binary or string"),
+        ("columns: {timestamp: date}", "timestamp can be timestamp or timestamp_ntz or string"),
         ("group_id: mine", "not known"),
         ('"sasl.jaas.config": "x"', "not known"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.pipeline import ingest
 from lakehouse.sources.kafka.asking import Topic
-from lakehouse.sources.kafka.ranges import next_ranges
+from lakehouse.sources.kafka.ranges import next_ranges, still_of
 from tests.bronze.landed import Landed
 from tests.sources.kafka.landed import Reading, last_cursor, places, refused, take
 from tests.sources.kafka.producing import AT, Topics
@@ -132,6 +132,31 @@ def test_what_comes_next(topic: Topic, known: Any, filled: dict[int, Any], gone:
     ranges = next_ranges(topic, known)
     assert (ranges.filled, list(ranges.gone)) == (filled, gone)
     assert all(ranges.end[number] == max(end, topic.first[number]) for number, end in topic.end.items())
+
+
+STILL = [  # planned end, first and end now, landed up to; what is taken, and what is said to be gone
+    (150, (0, 150), 100, {0: (100, 150)}, ""),
+    (150, (0, 300), 100, {0: (100, 150)}, ""),
+    (150, (120, 300), 100, {0: (120, 150)}, "offsets 100 to 119 (the oldest there is 120)"),
+    (150, (200, 300), 100, {}, "offsets 100 to 199 (the oldest there is 200)"),
+    (150, (200, 300), 200, {}, ""),  # the batch before went past the planned end, with retention
+    (150, (250, 300), 200, {}, "offsets 200 to 249 (the oldest there is 250)"),
+    (150, (0, 120), 200, {}, "offsets 120 to 199 landed and are not there (it ends at 120)"),
+]
+
+
+@pytest.mark.parametrize(("end", "now", "landed", "filled", "gone"), STILL)
+def test_a_later_batch_of_a_run_takes_what_was_planned_and_is_there(
+    end: int, now: tuple[int, int], landed: int, filled: dict[int, Any], gone: str
+) -> None:
+    planned = topic_of({0: 0, 1: 0, 2: 0}, {0: end, 1: 9, 2: 9})
+    there = topic_of({0: now[0], 1: 0, 3: 0}, {0: now[1], 1: 20, 3: 20})
+    known = cursor({"0": landed, "1": 5})
+    ranges = next_ranges(still_of(planned, there, known), known)
+    assert (ranges.filled, list(ranges.gone)) == ({**filled, 1: (5, 9)}, [f"t/0: {gone}"] if gone else [])
+    after = cursor({str(number): offset for number, offset in ranges.end.items()})
+    again = next_ranges(still_of(planned, there, after), after)
+    assert (again.filled, again.gone) == ({}, ())
 
 
 @pytest.mark.parametrize("most", range(1, 14))

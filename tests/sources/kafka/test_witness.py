@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.delta import Draft
 from lakehouse.errors import ConservationError
+from lakehouse.sources.kafka.client import PATIENCE_MS
 from lakehouse.sources.kafka.witness import MOST, Gap, require_all
 from tests.bronze.landed import Landed
 from tests.sources.kafka.landed import Reading, places, refused, take
@@ -99,6 +102,21 @@ def test_an_offset_that_is_there_twice_or_is_none_of_the_batch_stops_it(
     write = Draft.write
     monkeypatch.setattr(Draft, "write", lambda draft, frame: write(draft, eval(mistake, {"frame": frame})))
     assert f"Spark read {topic}/0: " in refused(project)
+
+
+def test_an_aborted_transaction_of_any_size_is_passed_over(
+    reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, fetches = 60_000, 40
+    with topics.transaction(commit=False) as producer:
+        for _ in range(fetches):
+            topics.send_one(topic, b"x" * size, producer=producer, wait=False)
+    topics.send(topic, b"behind it")
+    monkeypatch.setattr("lakehouse.sources.kafka.asking.FETCH_BYTES", size)
+    clock = count()  # each look at it is a second later: all the patience there is would not do for so many answers
+    monkeypatch.setattr("lakehouse.sources.kafka.asking.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert take(reading(value="text")) == (1, 0)
+    assert next(clock) > 2 * PATIENCE_MS / 1000
 
 
 def test_offsets_without_a_record_are_counted_and_said(reading: Reading, topics: Topics, topic: str) -> None:
