@@ -48,12 +48,15 @@ REBUILD = [
 ]
 
 
-NEXT_TO_NOTHING = {  # nothing was written when these die, or what was written is seen by another case too
+NEXT_TO_NOTHING = {  # nothing was written when these die, or just what the step before them had written
     ("lakehouse.delta.draft", "Draft.write", "before"),
     ("lakehouse.delta.draft", "Draft.write", "after"),
     ("lakehouse.delta.draft", "Draft.add", "before"),
     ("lakehouse.delta.draft", "Draft.commit", "before"),
     ("lakehouse.silver.merging", "record", "before"),
+    ("lakehouse.silver.merging", "create", "before"),
+    ("lakehouse.silver.merging", "upsert", "before"),
+    ("lakehouse.silver.merging", "overwrite", "before"),
     ("lakehouse.gold.building", "create", "before"),
     ("lakehouse.gold.building", "replace_by_difference", "before"),
     ("lakehouse.silver.merging", "set_properties", "before"),

@@ -71,7 +71,7 @@ def open_ids(project: Project, address: str) -> list[str]:
     return [row.place.id for row in held.open]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.torture), "after"])
 def test_a_replay_that_is_killed_lands_nothing_twice(
     spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
