@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,6 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
     if isinstance(header, str):
         return whole_file(path, name, header)
     columns, first = header
-    problem = unusable(columns)
-    if problem:
-        return whole_file(path, name, problem)
     separator = ord(delimiter)
     records = 0
     if spark_opens(path) and first and separator < 128:
@@ -46,11 +44,11 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
                 break
             records += found
         else:
-            return Inspection(tuple(columns), records - 1)  # less the header
-    return split_csv(path, name, tuple(columns), delimiter)
+            return Inspection(columns, records - 1)  # less the header
+    return split_csv(path, name, columns, delimiter)
 
 
-def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
+def _header(path: Path, delimiter: str) -> tuple[tuple[str, ...], bool] | str:
     """The columns, and whether nothing stands before them (no mark, no blank line); or why there are none."""
     with path.open("rb") as file:
         head = file.read(at_once(file, LONGEST_RECORD))
@@ -63,15 +61,22 @@ def _header(path: Path, delimiter: str) -> tuple[list[str], bool] | str:
         return "the file is empty"
     if match is None:
         return "its header is not CSV: a quote is not closed or stands inside a name"
+    columns = _columns(match.group(1), delimiter)
+    return columns if isinstance(columns, str) else (columns, start == 0)
+
+
+@lru_cache(maxsize=16)  # thousands of files have one header
+def _columns(raw: bytes, delimiter: str) -> tuple[str, ...] | str:
+    """The columns that a header names, or why it names none."""
     try:
-        columns = [value or "" for value in _fields(match.group(1), delimiter)]
+        columns = tuple(value or "" for value in _fields(raw, delimiter))
     except UnicodeDecodeError:
         return "its header is not UTF-8"
-    if b"\0" in match.group(1):
+    if b"\0" in raw:
         return "its header holds a NUL byte"
-    if b"\r" in re.sub(rb'"[^"]*"', b"", match.group(1)).removesuffix(b"\r"):
+    if b"\r" in re.sub(rb'"[^"]*"', b"", raw).removesuffix(b"\r"):
         return "its header holds a carriage return that ends no line: lines must end with LF or CRLF"
-    return columns, start == 0
+    return unusable(columns) or columns
 
 
 def _count(block: bytes, separator: int, width: int) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -100,7 +100,7 @@ def spark_opens(path: Path) -> bool:
     return spark_finds(path) and path.suffix.lower() not in PACKED
 
 
-def unusable(columns: list[str]) -> str:
+def unusable(columns: Sequence[str]) -> str:
     """Why a file with these columns can't land, or nothing."""
     names = [bronze_name(column) for column in columns]
     folded = [name.casefold() for name in names]
