@@ -13,7 +13,7 @@ help: ## show this list
 demo: setup ## stage real flights, land, build and publish them, look features up
 	@$(BIN)/lakehouse demo
 
-test: setup ## run every test (about a quarter of an hour on two cores)
+test: setup ## run every test (some twenty-five minutes on two cores)
 	@$(RUN) -m pytest
 
 lint: setup ## style, types, and the direction of imports

@@ -17,6 +17,7 @@ from benchmarks.machine import REPOSITORY
 from benchmarks.measure import BenchmarkError, Cost, Rounds, in_turn, run
 
 
+@pytest.mark.torture
 def test_a_quick_run_writes_figures_of_one_shape(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--quick", "--into", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)

@@ -93,6 +93,7 @@ def rejects(project: Project, name: str) -> list[tuple[Any, ...]]:
     return sorted((row["_offset"], row["_line"], row["_raw"], row["_reason"]) for row in found)
 
 
+@pytest.mark.torture
 def test_just_the_records_that_do_not_fit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {result.address: str(result.error) for result in ingest(project).results if result.error} == {}
     assert {name: ids(project, name) for name in ("csv", "packed", "json", "text", "parquet", "own", "sound")} == {

@@ -39,6 +39,7 @@ def test_submit_a_job(shop: Path) -> None:
     assert all(result["status"] == "done" and result["read"] > 0 for result in results)
 
 
+@pytest.mark.torture
 def test_plain_spark_submit_with_the_properties_file(shop: Path) -> None:
     from lakehouse.config import load_project
 

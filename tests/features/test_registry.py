@@ -31,6 +31,7 @@ def feast(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.torture
 def test_feast_itself_and_we_share_one_registry(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     created = feast(project.folder, "-c", "features", "apply")

@@ -104,18 +104,22 @@ class Child:
         return int(line) if line else None
 
 
+SPARE = 2
+"""Children in the making: one takes longer to come up than the run of another takes."""
+
+
 class Children:
-    """Hands out one child after the other; one is always in the making."""
+    """Hands out one child after the other; some are always in the making."""
 
     def __init__(self, engine: Project, logs: Path, env: Mapping[str, str] | None = None) -> None:
         self._engine, self._logs, self._env = engine, logs, env
         self._numbers = count()
         self._all: list[Child] = []
-        self._spare = self._new()
+        self._spare = [self._new() for _ in range(SPARE)]
 
     def next(self) -> Child:
-        child, self._spare = self._spare, self._new()
-        return child
+        self._spare.append(self._new())
+        return self._spare.pop(0)
 
     def close(self) -> None:
         for child in self._all:
@@ -143,7 +147,8 @@ def everything(folder: Path) -> set[str]:
 def killed_at(child: Child, root: Path, draw: random.Random, who: str, later: float) -> bool:
     """Kill the command when it has made so many new paths below the root, and a moment (up to ``later`` s) after that.
 
-    Its moments are spread over what it does, not over the time that it takes. False where it had ended before.
+    Its moments are spread over what it does, not over the time that it takes. False where it had ended before: the
+    child lives then.
     """
     seen = before = everything(root)
     paths, moment = draw.randrange(60), draw.uniform(0, later)
@@ -151,6 +156,7 @@ def killed_at(child: Child, root: Path, draw: random.Random, who: str, later: fl
         time.sleep(0.002)
         seen = seen | everything(root)
     time.sleep(moment)
-    hit = not child.done()
+    if child.done():
+        return False
     child.kill(who)
-    return hit
+    return True

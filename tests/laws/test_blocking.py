@@ -60,6 +60,7 @@ def silver(project: Project) -> Counter[tuple[Any, ...]]:
     return Counter((row["id"], row["code"], row["amount"]) for row in rows_of(project.path("silver.orders")))
 
 
+@pytest.mark.torture
 def test_doubled_values_are_listed_and_go_on_without_what_is_discarded(spark: Any, make_project: Any) -> None:
     project = make_project(SOURCES, SILVER)
     write(project, "1", "1,a,1", "2,b,2", "9,,3", "10,,4")  # a null is not compared

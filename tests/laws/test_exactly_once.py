@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -28,6 +31,7 @@ SECOND: list[Row] = [(1, 2, "ada", 15, "paid"), (2, 2, "bob", 99, "late"), (5, 1
 
 STEPS = [
     ("lakehouse.delta.draft", "Draft.write"),
+    ("lakehouse.delta.draft", "Draft.add"),
     ("lakehouse.delta.draft", "Draft.commit"),
     ("lakehouse.silver.merging", "record"),
     ("lakehouse.silver.merging", "create"),
@@ -44,10 +48,15 @@ REBUILD = [
 ]
 
 
-NEXT_TO_NOTHING = {  # nothing was written when these die, or what was written is seen by another case too
+NEXT_TO_NOTHING = {  # nothing was written when these die, or just what the step before them had written
     ("lakehouse.delta.draft", "Draft.write", "before"),
+    ("lakehouse.delta.draft", "Draft.write", "after"),
+    ("lakehouse.delta.draft", "Draft.add", "before"),
     ("lakehouse.delta.draft", "Draft.commit", "before"),
     ("lakehouse.silver.merging", "record", "before"),
+    ("lakehouse.silver.merging", "create", "before"),
+    ("lakehouse.silver.merging", "upsert", "before"),
+    ("lakehouse.silver.merging", "overwrite", "before"),
     ("lakehouse.gold.building", "create", "before"),
     ("lakehouse.gold.building", "replace_by_difference", "before"),
     ("lakehouse.silver.merging", "set_properties", "before"),
@@ -116,6 +125,31 @@ def test_killed_at_a_commit(
         agree(project.root, rows)
     assert fell >= 1, "the step was in neither run"
     counts_add_up(project, rows)
+
+
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.torture), "after"])
+def test_killed_when_a_table_is_told_to_take_times_without_a_zone(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A commit of its own before that of the batch: the next run lands the batch, and tells the table no more."""
+    project = make_project("  s: {type: files, format: parquet, path: data/raw/*.parquet}")
+    noon = datetime(2026, 1, 1, 12)
+    first, second = (project.folder / "data" / "raw" / f"{number}.parquet" for number in "12")
+    pq.write_table(pa.table({"n": [1]}), first)
+    assert ingest(project).exit_code == 0
+    pq.write_table(pa.table({"n": [2], "at": pa.array([noon], pa.timestamp("us"))}), second)
+    with monkeypatch.context() as patched:
+        dies(patched, "lakehouse.bronze.landing", "set_properties", moment)
+        with pytest.raises(Killed):
+            ingest(project)
+    features = DeltaTable(str(project.path("bronze.s"))).protocol().writer_features or []
+    assert ("timestampNtz" in features) == (moment == "after")
+    for read in (1, 0):
+        (result,) = ingest(project, wait=60).results
+        assert (result.error, result.read, result.landed) == (None, read, read)
+    rows = rows_of(project.path("bronze.s"), "_kind = 'record'")
+    assert sorted((row["n"], row["at"]) for row in rows) == [(1, None), (2, noon)]
+    assert len(rows_of(project.path("bronze.s"), "_kind = 'receipt'")) == 2
 
 
 @pytest.mark.parametrize(("module", "step", "moment"), cases(REBUILD))

@@ -71,7 +71,7 @@ def open_ids(project: Project, address: str) -> list[str]:
     return [row.place.id for row in held.open]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.torture), "after"])
 def test_a_replay_that_is_killed_lands_nothing_twice(
     spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -100,6 +100,26 @@ def test_a_replay_that_is_killed_lands_nothing_twice(
     results = run(project)  # nothing of the source is new, and silver gets the record
     assert [result.status for result in results] == ["unchanged", "done"]
     assert silver(project) == {("1", "ada", 5): 1, ("3", "cy", 8): 1}
+    both_sides(project)
+
+
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.torture), "after"])
+def test_a_discard_that_is_killed_is_recorded_once(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    project = make_project(SOURCES, TABLES)
+    write(project, "1", "1,ada,5", "2;bob;6", "3,cy")
+    run(project)
+    (first, second) = open_ids(project, "bronze.orders")
+    with monkeypatch.context() as patched:
+        dies(patched, "lakehouse.pipeline.resolving", "resolve", moment)
+        with pytest.raises(Killed):
+            discard(project, "bronze.orders", ids=[first], because="a test order")
+    assert open_ids(project, "bronze.orders") == ([second] if moment == "after" else [first, second])
+    again = [discard(project, "bronze.orders", ids=[first], because="a test order") for _ in "ab"]
+    assert [one.done for one in again] == [moment == "before", 0]
+    assert open_ids(project, "bronze.orders") == [second]
+    assert len(rows_of(project.path("bronze.orders"), "_kind = 'resolution'")) == 1
     both_sides(project)
 
 

@@ -97,7 +97,10 @@ def test_a_row_that_goes_leaves_gold(spark: Any, shop: Project) -> None:
     assert {row["customer"] for row in rows_of(shop.path("gold.totals"))} == {"bob", "eve"}
 
 
-@pytest.mark.parametrize("why", ["deletion vectors", "mapped columns", "many files"])
+@pytest.mark.parametrize(
+    "why",
+    ["deletion vectors", *(pytest.param(why, marks=pytest.mark.torture) for why in ("mapped columns", "many files"))],
+)
 def test_a_table_that_is_left_to_delta(spark: Any, shop: Project, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """Files alone are not the rows of every table: a deleted row is still in its file."""
     if why == "many files":

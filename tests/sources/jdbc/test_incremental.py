@@ -155,6 +155,7 @@ def test_a_view_takes_a_key_and_an_overlap(source: Make, sql: Any) -> None:
     assert landed_rows(project) == Counter([(1, "a"), (2, "b"), (3, "late"), (2, "bb")])
 
 
+@pytest.mark.torture
 def test_a_restored_bronze_lands_again_what_it_lost(project: Project, sql: Any, spark: Any) -> None:
     sql("INSERT INTO t VALUES (1, 'a')")
     ingested(project)

@@ -29,7 +29,9 @@ def ingested(project: Project) -> Any:
     return result
 
 
-@pytest.mark.parametrize("parts", ["partitions: 4", "partitions: 4, partition_column: id"])
+@pytest.mark.parametrize(
+    "parts", [pytest.param("partitions: 4", marks=pytest.mark.torture), "partitions: 4, partition_column: id"]
+)
 def test_all_parts_see_one_moment(source: Make, postgres: Postgres, sql: Any, parts: str) -> None:
     """Money is moved between rows all the time; at any moment the sum is the same, and new rows come in pairs."""
     sql("CREATE TABLE accounts (id int PRIMARY KEY, money bigint)")

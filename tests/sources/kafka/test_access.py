@@ -70,6 +70,7 @@ def test_a_wrong_password_is_said_and_not_shown(
     assert "s3cret" not in said
 
 
+@pytest.mark.torture
 def test_a_broker_that_does_not_answer_costs_seconds(
     make_project: Any, spark: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ def test_a_broker_that_nobody_vouches_for_is_refused(reading: Reading, broker: B
     assert f"{broker.tls_servers} can't be asked: " in said and "certification path" in said
 
 
+@pytest.mark.torture
 def test_a_listener_that_is_not_encrypted_is_not_spoken_to(
     reading: Reading, broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

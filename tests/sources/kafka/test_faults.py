@@ -76,6 +76,7 @@ def killed_while_it_is_read(project: Project, broker: Broker) -> None:
     values_once(project)
 
 
+@pytest.mark.torture
 def test_a_broker_that_is_killed_while_it_is_read(
     reading: Reading, broker: Broker, full: str, short_patience: None
 ) -> None:
