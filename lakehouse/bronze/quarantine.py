@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.delta import append
 from lakehouse.delta.state import TableState
+from lakehouse.quality.literals import column
 from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED, Reject
 from lakehouse.tables.quarantine import Place, Quarantined, Resolution
 
@@ -60,7 +61,7 @@ def kept_beside(table: TableState, places: Iterable[Place]) -> dict[Place, dict[
 
 def _rows(table: TableState, places: Iterable[Place], columns: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
     wanted = list(places)
-    named = ", ".join(['"_batch"', '"_file"', '"_offset"', *('"' + one.replace('"', '""') + '"' for one in columns)])
+    named = ", ".join(column(name).duckdb for name in ("_batch", "_file", "_offset", *columns))
     for start in range(0, len(wanted), AT_ONCE):
         some = set(wanted[start : start + AT_ONCE])
         batches = ", ".join(sorted({str(place.batch) for place in some}))
