@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.laws import corpus
+
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 MARK = "<!-- written by make torture -->\n"
 HEAD = "| suite | cases | failed | seeds or cases | date (UTC) |\n|---|---|---|---|---|\n"
@@ -18,8 +20,8 @@ class Torture:
     """Counts each suite's cases. A suite that a run leaves out keeps the line of the run before; cases of one day
     add up, since a suite of hours is run in slices."""
 
-    def __init__(self, page: Path = PAGE) -> None:
-        self.page = page
+    def __init__(self, page: Path = PAGE, seeds: Path = corpus.FILE) -> None:
+        self.page, self.seeds = page, seeds
         self.outcomes: dict[str, dict[str, bool]] = defaultdict(dict)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -44,6 +46,11 @@ class Torture:
                 f"| {_shown(list(cases))} | {today} |\n"
             )
         self.page.write_text(words + mark + HEAD + "".join(lines[suite] for suite in sorted(lines)))
+        failures = {
+            suite: [int(case) for case, passed in cases.items() if not passed and case.isdigit()]
+            for suite, cases in self.outcomes.items()
+        }
+        corpus.keep(failures, self.seeds)
 
 
 def _before(line: str, today: str) -> dict[str, bool]:

@@ -91,6 +91,12 @@ def land(
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
             version += 1
     draft, written = _written(session, path, version, batch, _marked(_judged(frame, receipts), number, now))
+    if batch.doubted is not None and (telling := batch.doubted(draft.files())) is not None:
+        draft.discard()
+        batch = telling
+        with _source_first(batch):
+            told = fit(batch.read(session))
+        draft, written = _written(session, path, version, batch, _marked(_judged(told, receipts), number, now))
     if written["reject"] and batch.apart is not None:
         draft.discard()
         _require_few(name, written)

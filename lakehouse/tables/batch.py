@@ -62,6 +62,9 @@ class Batch:
     apart: Callable[[SparkSession, Callable[[DataFrame], DataFrame]], Batch] | None = None
     """The same batch, where records that the function gives a ``_reason`` are rejects with the bytes and the place that
     they have at the source. None: ``raw`` says what is kept."""
+    doubted: Callable[[Sequence[Path]], Batch | None] | None = None
+    """Looks at the records in the files that were written, before their commit and without Spark. None where each is
+    one; else the same batch, which tells records from rejects while it is read. None: this one does so."""
     raw: str | None = None
     """The column with the bytes that are ``_raw`` of a record that has no place in bronze's types. None: a source has
     no bytes of a record; its values as JSON are kept."""

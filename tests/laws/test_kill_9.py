@@ -11,6 +11,7 @@ import pytest
 from lakehouse.config import Project
 from lakehouse.pipeline import publish
 from tests.laws.children import Children, killed_at
+from tests.laws.corpus import seeds
 from tests.laws.shop import PUBLISHED, SOURCES, TABLES, Row, agree, history, served, write_features, write_orders
 from tests.laws.test_exactly_once import counts_add_up, run_all
 
@@ -28,9 +29,7 @@ def children(engine: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
     made.close()
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[pytest.mark.torture] * (seed >= QUICK)) for seed in range(CHAINS)]
-)
+@pytest.mark.parametrize("seed", seeds("tests/laws/test_kill_9.py::test_kill_9", quick=QUICK, every=CHAINS))
 def test_kill_9(spark: Any, make_project: Any, children: Children, seed: int) -> None:
     """Each kill hits Python and its JVM, Python alone (its JVM goes on for seconds), or the JVM alone.
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse.sources.files.flatjson import count_flat
+from lakehouse.kernels.jsonlines import DEEPEST, LONGEST_NUMBER
 from lakehouse.sources.files.inspection import LONGEST_RECORD, MARK, Inspection, bronze_name, spark_opens
+from lakehouse.sources.files.jsonblocks import count_sound
 from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
-DEEPEST = 500
-"""Objects and arrays inside each other; Spark's parser stops at 1,000, Python's where its stack ends."""
-LONGEST_KEY, LONGEST_NUMBER = 50_000, 1_000
+LONGEST_KEY = 50_000
 """Characters; Spark's parser stops there."""
 
 
@@ -29,9 +28,9 @@ def inspect_jsonl(path: Path, name: str) -> Inspection:
     """Count the objects of a file and find the lines that are none. Blank lines are not records."""
     columns: dict[str, None] = {}
     taken: dict[str, str] = {}
-    flat = count_flat(path, lambda keys: _add(keys, columns, taken)) if spark_opens(path) else None
-    if flat is not None and all(len(key) <= LONGEST_KEY for key in columns):
-        return Inspection(tuple(columns), flat)
+    sound = count_sound(path, lambda keys: _add(keys, columns, taken)) if spark_opens(path) else None
+    if sound is not None:
+        return Inspection(tuple(columns), sound)
     columns, taken = {}, {}
     rejects: list[Reject] = []
     records, safe = 0, spark_opens(path)

@@ -12,6 +12,7 @@ from lakehouse.config import KafkaSource
 from lakehouse.errors import SourceChangedError, SourceUnavailableError
 from lakehouse.sources.kafka.again import judge_again
 from lakehouse.sources.kafka.asking import Topic, ask, committed_in
+from lakehouse.sources.kafka.proving import sound
 from lakehouse.sources.kafka.ranges import Ranges, next_ranges, still_of
 from lakehouse.sources.kafka.reading import VALUE, read
 from lakehouse.sources.kafka.witness import require_all
@@ -53,27 +54,36 @@ class Kafka:
             raise self._changed(ranges)
         return ranges
 
-    def _batch(self, session: SparkSession, topic: Topic, ranges: Ranges) -> Batch:
+    def _batch(self, session: SparkSession, topic: Topic, ranges: Ranges, *, judging: bool = False) -> Batch:
+        """Values are judged all at once when they are written, which costs a tenth, and again one by one while they
+        are read where one of them may be no record."""
         offsets = {str(number): end for number, end in sorted(ranges.end.items())}
         cursor = {"topic": topic.name, "topic_id": topic.id, "offsets": offsets}
         asked = partial(committed_in, session, self.name, self.source, self.folder)
+        # A value of another type is not the one that came.
+        judging = judging or bool(self.source.columns) or self.source.changed_types != "reject"
+        reading = partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled)
         return Batch(
             cursor=cursor | ({"lost": list(ranges.gone)} if ranges.gone else {}),
             took=_took(topic.name, ranges),
-            read=partial(read, name=self.name, source=self.source, folder=self.folder, ranges=ranges.filled),
+            read=partial(reading, judging=judging),
+            doubted=None if judging else partial(self._doubted, session, topic, ranges),
             raw=VALUE,
             require_unchanged=partial(self._require_unchanged, session, topic),
             witness=partial(require_all, self.name, topic.name, ranges.filled, asked),
-            then=partial(self._next, session, topic, cursor),
+            then=partial(self._next, session, topic, cursor, judging),
         )
 
-    def _next(self, session: SparkSession, planned: Topic, cursor: dict[str, Any]) -> Batch | None:
+    def _doubted(self, session: SparkSession, topic: Topic, ranges: Ranges, files: Sequence[Path]) -> Batch | None:
+        return None if sound(self.source.value, files) else self._batch(session, topic, ranges, judging=True)
+
+    def _next(self, session: SparkSession, planned: Topic, cursor: dict[str, Any], judging: bool) -> Batch | None:
         """What the topic had when the run began, still has, and the batch that ends at the cursor did not take."""
         if all(cursor["offsets"].get(str(number), end) >= end for number, end in planned.end.items()):
             return None
         now = ask(session, self.name, self.source, self.folder, start="earliest")
         ranges = self._ranges(still_of(planned, now, cursor), cursor)
-        return self._batch(session, replace(planned, id=now.id), ranges) if ranges.filled else None
+        return self._batch(session, replace(planned, id=now.id), ranges, judging=judging) if ranges.filled else None
 
     def _require_unchanged(self, session: SparkSession, planned: Topic) -> None:
         """What was read by name and offset is of the topic that was planned, not of one made since."""

@@ -1,4 +1,4 @@
-"""Read offsets of a topic as a frame that judges each record, in expressions of Spark: no record meets Python."""
+"""Read offsets of a topic as a frame, which judges each record where that is asked, in expressions of Spark."""
 
 from __future__ import annotations
 
@@ -41,36 +41,53 @@ NOT_JSON = "it is not one JSON value, or it has a key twice, half of a surrogate
 
 
 def read(
-    session: SparkSession, *, name: str, source: KafkaSource, folder: Path, ranges: dict[int, tuple[int, int]]
+    session: SparkSession,
+    *,
+    name: str,
+    source: KafkaSource,
+    folder: Path,
+    ranges: dict[int, tuple[int, int]],
+    judging: bool,
 ) -> DataFrame:
-    """The records from the first to before the second offset of each partition; rejects among them have a ``_reason``.
+    """The records from the first to before the second offset of each partition.
 
     Columns: key (binary), value (string, or binary as it came), headers, timestamp, timestamp_type, and bronze's own.
-    A reject keeps key, headers and times; its value stands in ``_raw``.
+    Where each value is judged, rejects have a ``_reason``, keep key, headers and times, and their value stands in
+    ``_raw``; else all are taken for records.
     """
-    return judged(session, _records(session, name, source, folder, ranges), source.value)
+    frame = _records(session, name, source, folder, ranges)
+    if judging:
+        return judged(session, frame, source.value)
+    return frame.select(*(value.alias(name) for name, value in _record(source.value).items()))
 
 
 def judged(session: SparkSession, frame: DataFrame, kind: str) -> DataFrame:
     """What Spark's source gives as records and rejects of bronze."""
     from pyspark.sql import functions as F
 
-    kept = F.col("_reason").isNull()
-    value = F.col("value") if kind == "binary" else F.col("value").cast("string")
-    kinds = F.get(F.array(*map(F.lit, KINDS)), F.col("timestampType"))
+    kept, record = F.col("_reason").isNull(), _record(kind)
+    record |= {name: F.when(kept, record[name]) for name in (VALUE, "_row")}
+    reject = {"_raw": F.col("value"), "_offset": F.col("offset"), "_line": F.lit(0).cast("long")}
+    columns = record | {name: F.when(~kept, value) for name, value in reject.items()}
     return frame.withColumn("_reason", reason(session, kind)).select(
-        "key",
-        F.when(kept, value).alias("value"),
-        "headers",
-        F.when(F.col("timestampType") >= 0, F.col("timestamp")).alias("timestamp"),
-        kinds.alias("timestamp_type"),
-        F.concat("topic", F.lit("/"), F.col("partition").cast("string")).alias("_file"),
-        F.when(kept, F.col("offset")).alias("_row"),
-        F.when(~kept, F.col("value")).alias("_raw"),
-        F.when(~kept, F.col("offset")).alias("_offset"),
-        F.when(~kept, F.lit(0).cast("long")).alias("_line"),
-        "_reason",
+        *(value.alias(name) for name, value in columns.items()), "_reason"
     )
+
+
+def _record(kind: str) -> dict[str, Column]:
+    """Bronze's columns of a record, whatever its value is."""
+    from pyspark.sql import functions as F
+
+    kinds = F.get(F.array(*map(F.lit, KINDS)), F.col("timestampType"))
+    return {
+        "key": F.col("key"),
+        VALUE: F.col("value") if kind == "binary" else F.col("value").cast("string"),
+        "headers": F.col("headers"),
+        "timestamp": F.when(F.col("timestampType") >= 0, F.col("timestamp")),
+        "timestamp_type": kinds,
+        "_file": F.concat("topic", F.lit("/"), F.col("partition").cast("string")),
+        "_row": F.col("offset"),
+    }
 
 
 def _records(

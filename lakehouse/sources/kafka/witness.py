@@ -66,9 +66,10 @@ def _runs(file: Path) -> Iterator[tuple[str, Runs]]:
     import pyarrow.compute as pc
     from pyarrow.parquet import ParquetFile
 
-    columns = ["_file", "_row", "_offset"]
-    for piece in ParquetFile(file, read_dictionary=["_file"]).iter_batches(2**20, columns=columns):
-        offsets = pc.coalesce(piece["_row"], piece["_offset"]).to_numpy()  # a reject has the latter
+    opened = ParquetFile(file, read_dictionary=["_file"])
+    places = [name for name in ("_row", "_offset") if name in opened.schema_arrow.names]  # a reject has the latter
+    for piece in opened.iter_batches(2**20, columns=["_file", *places]):
+        offsets = pc.coalesce(*(piece[name] for name in places)).to_numpy()
         which = piece["_file"].indices.to_numpy()
         starts = np.flatnonzero(np.diff(offsets, prepend=-2) - 1 | np.diff(which, prepend=-1))
         ends = np.append(starts[1:], len(offsets)) - 1

@@ -11,10 +11,12 @@ import pytest
 
 from lakehouse.config import Project
 from tests.bronze.landed import Landed
+from tests.laws.corpus import seeds
 from tests.sources.jdbc.server import Postgres, Session
 from tests.sources.jdbc.test_snapshot import ingested
 
 Make = Callable[..., Project]
+HISTORIES = "tests/sources/jdbc/test_any_history.py::test_every_version_that_a_run_can_see_lands_once"
 KEYS, SESSIONS, STEPS = 12, 4, 40
 
 
@@ -66,9 +68,7 @@ class History:
         self.open = {}
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[pytest.mark.torture] if seed > 1 else []) for seed in range(30)]
-)
+@pytest.mark.parametrize("seed", seeds(HISTORIES, quick=2, every=30))
 def test_every_version_that_a_run_can_see_lands_once(source: Make, postgres: Postgres, sql: Any, seed: int) -> None:
     sql("CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamptz)")
     project = source(f"table: public.t, cursor: updated_at, partitions: {1 + seed % 3}")

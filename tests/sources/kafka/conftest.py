@@ -1,8 +1,8 @@
-"""One broker for all tests of Kafka, and projects that read it."""
+"""Topics of a test, and projects that read them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,6 @@ import pytest
 from lakehouse.config import Project
 from tests.sources.kafka.broker import Broker
 from tests.sources.kafka.producing import Topics
-
-
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("kafka"))
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.stop()
-
-
-@pytest.fixture(scope="session")
-def topics(spark: Any, broker: Broker) -> Iterator[Topics]:
-    topics = Topics(spark, broker.servers)
-    yield topics
-    topics.close()
 
 
 @pytest.fixture

@@ -18,11 +18,13 @@ from lakehouse.errors import SourceUnavailableError
 from lakehouse.pipeline import ingest
 from lakehouse.sources.kafka.reading import PATIENCE
 from tests.bronze.landed import Landed
+from tests.laws.corpus import seeds
 from tests.laws.test_exactly_once import Killed
 from tests.sources.kafka.broker import Broker
 from tests.sources.kafka.landed import Reading, places, take
 from tests.sources.kafka.producing import AT, Topics
 
+HISTORIES = "tests/sources/kafka/test_faults.py::test_a_history_of_everything"
 MANY, PARTITIONS, SIZE = 20_000, 4, 500
 """Records of some 2,500 bytes: partitions of 12 MiB."""
 
@@ -270,16 +272,8 @@ def told(seed: int, reading: Reading, topics: Topics, topic: str, monkeypatch: p
     }
 
 
-@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.parametrize("seed", seeds(HISTORIES, quick=1, every=42))
 def test_a_history_of_everything(
-    seed: int, reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told(seed, reading, topics, topic, monkeypatch)
-
-
-@pytest.mark.torture
-@pytest.mark.parametrize("seed", range(1, 42))
-def test_a_long_list_of_histories(
     seed: int, reading: Reading, topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(seed, reading, topics, topic, monkeypatch)

@@ -1,0 +1,113 @@
+"""JSON objects, one in each of many places of a block of bytes: proved sound by Arrow's parser, all in one pass.
+
+What is proved: each place holds one object of RFC 8259 in UTF-8 and nothing else but white space at line ends, no key
+twice in an object, no half of a surrogate pair. What can't be proved this way may be sound all the same, and is for a
+parser that looks at one value at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import json
+
+Places: TypeAlias = npt.NDArray[np.int64]
+DEEPEST = 500
+"""Objects and arrays inside each other; Spark's parser stops at 1,000, Python's where its stack ends."""
+LONGEST_NUMBER = 1_000
+"""Characters; Spark's parser stops there."""
+LONGEST = 50_000
+"""Bytes of an object, and so of a key: Spark's parser stops at longer ones."""
+SHORT = min(2 * DEEPEST, LONGEST_NUMBER)
+"""Bytes in which nothing can nest too deep, and no number be too long."""
+DIGITS = 300
+"""A number that is too long has at least so many digits in a row: before its point, behind it or in its exponent."""
+
+
+def sound_objects(block: pa.Buffer, starts: Places, ends: Places, kinds: pa.Schema | None = None) -> pa.Table | None:
+    """The objects from ``starts`` to before ``ends`` as Arrow has them, or None where one of them is not proved.
+
+    Between the places stands a line break each, and nothing else. ``kinds`` are the types of blocks before this one
+    (:func:`kinds_of`): a key that has values of several types is not proved.
+
+    >>> text = b'{"a": 1}\\n{"a": 2, "b": [{"c": null}]}'
+    >>> sound_objects(pa.py_buffer(text), np.array([0, 9]), np.array([8, len(text)])).num_rows
+    2
+    >>> text = b'{"a": {"b": 1, "b": 2}}'
+    >>> sound_objects(pa.py_buffer(text), np.array([0]), np.array([len(text)])) is None
+    True
+    """
+    bytes_ = np.frombuffer(block, np.uint8)
+    lengths = ends - starts
+    if not len(starts) or lengths.min() < len("{}") or lengths.max() > LONGEST:
+        return None
+    # No object begins where another is open (a bracket, a comma or a quote would stand between), and no string goes
+    # over a line break. So where each place begins and ends with a brace, and there are as many objects as places,
+    # each place is one object.
+    if not ((bytes_[starts] == ord("{")).all() and (bytes_[ends - 1] == ord("}")).all()):
+        return None
+    if not bytes_.all() or not _is_utf8(block):
+        return None  # NUL, at which the parser stops
+    if lengths.max() >= SHORT and not _bounded(bytes_, starts):
+        return None
+    try:
+        table = json.read_json(
+            pa.BufferReader(block),
+            read_options=json.ReadOptions(use_threads=False, block_size=len(bytes_)),
+            parse_options=json.ParseOptions(explicit_schema=kinds),
+        )
+    except pa.ArrowException:
+        return None  # no JSON, a key twice, or a key with values of several types
+    return table if table.num_rows == len(starts) and all(map(_finite, table.columns)) else None
+
+
+def kinds_of(table: pa.Table) -> pa.Schema:
+    """The types of the keys that are known by now; those that were null throughout are not."""
+    return pa.schema([field for field in table.schema if not _holds_null(field.type)])
+
+
+def _is_utf8(block: pa.Buffer) -> bool:
+    whole = pa.py_buffer(np.array([0, block.size], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, whole, block]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _bounded(bytes_: npt.NDArray[np.uint8], starts: Places) -> bool:
+    """Whether nothing nests too deep, and no number is too long."""
+    opened = (bytes_ == ord("{")) | (bytes_ == ord("["))
+    if np.add.reduceat(opened, starts, dtype=np.int64).max() > DEEPEST:
+        return False
+    others = np.flatnonzero(bytes_ - np.uint8(ord("0")) > 9)
+    return bool(np.diff(others, prepend=-1, append=len(bytes_)).max() <= DIGITS)
+
+
+def _finite(values: pa.ChunkedArray) -> bool:
+    """Whether no number is NaN or infinite, which Arrow's parser takes and RFC 8259 has no word for."""
+    return all(pc.all(pc.is_finite(leaf)).as_py() is not False for leaf in _floats(values))
+
+
+def _floats(values: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
+    if isinstance(values, pa.ChunkedArray):
+        for chunk in values.chunks:
+            yield from _floats(chunk)
+    elif pa.types.is_struct(values.type):
+        for part in values.flatten():
+            yield from _floats(part)
+    elif pa.types.is_list(values.type):
+        yield from _floats(values.flatten())
+    elif pa.types.is_floating(values.type):
+        yield values
+
+
+def _holds_null(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_holds_null(kind.field(place).type) for place in range(kind.num_fields))
+    return _holds_null(kind.value_type) if pa.types.is_list(kind) else pa.types.is_null(kind)

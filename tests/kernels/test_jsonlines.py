@@ -1,0 +1,123 @@
+"""What is proved sound is one object in each place, by Python's own parser, one value at a time."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakehouse.kernels.jsonlines import DEEPEST, DIGITS, LONGEST, LONGEST_NUMBER, kinds_of, sound_objects
+
+PIECES = [b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\r", b" ", b"0", b"1", b"-", b".", b"e", b"\0"]
+PIECES += [b"NaN", b"null", b"true", b"Infinity", b'"a"', b'"a":1', b"\xff", b"\xc3\xa9", b"\\u0061", b"\\ud800", b"//"]
+
+
+def proved(*values: bytes, kinds: pa.Schema | None = None) -> pa.Table | None:
+    lengths = np.array([len(value) for value in values])
+    ends = np.cumsum(lengths + 1) - 1
+    return sound_objects(pa.py_buffer(b"\n".join(values)), ends - lengths, ends, kinds)
+
+
+def is_object(raw: bytes) -> bool:
+    """By RFC 8259, in UTF-8, no key twice, no half of a surrogate pair."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in found}) < len(found):
+            raise ValueError
+        return dict(found)
+
+    def constant(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=pairs, parse_constant=constant)
+        json.dumps(value, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return isinstance(value, dict)
+
+
+def document(draw: Random, depth: int) -> Any:
+    kind = draw.randrange(8 if depth else 6)
+    if kind < 6:
+        return [
+            None,
+            True,
+            draw.randrange(-99, 99),
+            draw.random(),
+            draw.choice(["", "é", '"\\', "}\n{"]),
+            "2026-01-01",
+        ][kind]
+    if kind == 6:
+        return [document(draw, depth - 1)] * draw.randrange(3)
+    return {name: document(draw, depth - 1) for name in draw.sample("abc", draw.randrange(4))}
+
+
+def damaged(draw: Random) -> bytes:
+    """An object, more often than not with something put in, taken out or changed."""
+    whole = {name: document(draw, 2) for name in draw.sample("xyz", draw.randrange(1, 4))}
+    raw = bytearray(json.dumps(whole, ensure_ascii=draw.random() < 0.5).encode())
+    for _ in range(draw.choice((0, 0, 1, 2))):
+        at = draw.randrange(len(raw) + 1)
+        raw[at : at + draw.randrange(3)] = draw.choice([b"", *PIECES])
+    return bytes(raw)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(seed=st.integers(0, 2**64))
+def test_what_is_proved_is_so(seed: int) -> None:
+    draw = Random(seed)
+    values = [damaged(draw) for _ in range(draw.randrange(1, 4))]
+    if proved(*values) is not None:
+        assert all(map(is_object, values)), values
+
+
+def test_much_is_proved() -> None:
+    draw = Random(7)
+    found = [(proved(value) is not None, is_object(value)) for value in (damaged(draw) for _ in range(5000))]
+    sound = [ours for ours, theirs in found if theirs]
+    assert sum(sound) > 0.8 * len(sound) > 1000
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        *([b'{"a":', b"1}"], [b'{"a":1', b"}"], [b'{"a":"', b'"}'], [b'{"a":1}{"b":2}', b""], [b"{}{}", b" "]),
+        *([b'{"a":[{}', b"{}]}"], [b'{"a":{}', b'{"b":1}}'], [b"{}", b"[]"], [b"{}", b"1"], [b'{"a":"}', b'{"}']),
+        *([b'{"a":"\\}', b'{n"}'], [b'{"a":1}', b'{"a":1},'], [b"{},{}", b"{}"], [b"{}{}", b"{"], [b"}", b"{"]),
+    ],
+)
+def test_places_that_are_objects_only_together(pieces: list[bytes]) -> None:
+    for before in ([], [b'{"x":1}']):
+        assert proved(*before, *pieces) is None
+
+
+def test_what_nests_too_deep_or_is_too_long_is_not_proved() -> None:
+    deep = [b'{"a":%s%s}' % (b"[" * more, b"]" * more) for more in (DEEPEST - 1, DEEPEST)]
+    numbers = [b'{"a":0.%s,"b":"%s"}' % (b"1" * digits, b"x" * LONGEST_NUMBER) for digits in (DIGITS - 1, DIGITS)]
+    longest = [b'{"a":"%s"}' % (b"x" * (length - 8)) for length in (LONGEST, LONGEST + 1)]
+    for sound, too_much in (deep, numbers, longest):
+        assert proved(sound, b"{}") is not None
+        assert proved(too_much, b"{}") is None
+    assert proved(b'{"a":"%s","b":[%s]}' % (b"[" * DEEPEST, b",".join([b"[1]"] * 300))) is None  # by count alone
+
+
+def test_a_key_of_several_types_is_not_proved_in_later_blocks_either() -> None:
+    first = proved(b'{"a":1,"b":null,"c":{"d":null}}')
+    assert first is not None
+    assert kinds_of(first).names == ["a"]
+    assert proved(b'{"a":2,"b":"x","c":{"d":1}}', kinds=kinds_of(first)) is not None
+    assert proved(b'{"a":"x"}', kinds=kinds_of(first)) is None
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"nan", b"+1", b"01", b"1.", b".5"])
+def test_numbers_that_are_none(number: bytes) -> None:
+    for raw in (b'{"a":%s}', b'{"a":{"b":[{"c":1.5},{"c":%s}]}}', b'{"a":[[%s]]}'):
+        assert proved(raw % number) is None
+        assert proved(raw % b"1.5") is not None
