@@ -30,7 +30,7 @@ def dlt(bench: Workbench) -> Iterator[Figure]:
         shutil.rmtree(project / "data" / "lake")
         return cost
 
-    def floor() -> Cost:
+    def theirs() -> Cost:
         cost = run([python, script, str(folder), str(into)], bench.folder).cost
         counts.add(DeltaTable(into / "raw" / "flights").count())
         shutil.rmtree(into)
@@ -38,14 +38,17 @@ def dlt(bench: Workbench) -> Iterator[Figure]:
 
     counts: set[int] = set()
     bench.begin()
-    rounds = in_turn(bench.rounds(3), ours, floor)
+    rounds = in_turn(bench.rounds(3), ours, theirs)
     if len(counts) != 1:
         raise BenchmarkError(f"the engine and dlt landed different numbers of rows: {sorted(counts)}")
     version = next(line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("dlt=="))
-    floor_is = f"{version} in an environment of its own: filesystem, `read_csv(dtype=str)`, `table_format='delta'`"
+    peer_is = f"{version} in an environment of its own: filesystem, `read_csv(dtype=str)`, `table_format='delta'`"
     how = "`lakehouse ingest` of 12 monthly CSV files into a new table, the whole process with the start of Spark"
-    yield bench.wall("dlt", rounds, how=how, floor_is=floor_is)
-    yield bench.memory("dlt", rounds, floor_is=floor_is)
+    ours_s, theirs_s = rounds.median("wall_s"), rounds.median("wall_s", "floor")
+    yield bench.figure("dlt", "s", ours_s, peer=theirs_s, how=how, peer_is=peer_is, costs=rounds)
+    peaks = rounds.peak_gib("ours"), rounds.peak_gib("floor")
+    how = "the same runs: the largest resident memory of the process tree, Python and JVM, in any round"
+    yield bench.figure("dlt: peak memory", "GiB", peaks[0], peer=peaks[1], goal=4.0, how=how, peer_is=peer_is)
 
 
 def _environment() -> str:

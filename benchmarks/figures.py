@@ -153,7 +153,7 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 COST_COLUMNS = (
     *("name", "load", "rounds, wall s", "CPU s", "memory MiB", "others CPU s"),
-    *("floor: rounds, wall s", "floor: CPU s", "floor: memory MiB"),
+    *("floor or peer: rounds, wall s", "floor or peer: CPU s", "floor or peer: memory MiB"),
 )
 
 

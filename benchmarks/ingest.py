@@ -43,6 +43,7 @@ def ingest(bench: Workbench) -> Iterator[Figure]:
         floor_is = f'`spark.read.{read}.write.format("delta").save(…)` in the same session'
         name = "ingest" if kind == "csv" else f"ingest: {kind}"
         yield bench.wall(name, rounds, how=how, floor_is=floor_is)
+        yield bench.part("ingest: csv" if kind == "csv" else name, rounds)
         yield bench.figure(
             f"{name}{':' if kind == 'csv' else ','} CPU",
             "CPU s",

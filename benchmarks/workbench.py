@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -101,6 +102,13 @@ class Workbench:
         """The median seconds of a benchmark's rounds, ours beside the floor's."""
         ours, floor = rounds.median("wall_s"), rounds.median("wall_s", "floor")
         return self.figure(name, "s", ours, floor=floor, how=how, costs=rounds, **more)
+
+    def part(self, name: str, rounds: Rounds, *, goal: float = 0.8) -> Figure:
+        """The part of plain Spark's speed: each round beside that of its turn, since the machine is shared."""
+        turns = zip(rounds.ours, rounds.floor, strict=True)
+        parts = median(floor.wall_s / ours.wall_s for ours, floor in turns)
+        how = "the same rounds, each beside the plain one of its turn; 1 is as fast"
+        return self.figure(f"{name}, part of plain Spark's speed", "×", parts, goal=goal, better="more", how=how)
 
     def memory(self, name: str, rounds: Rounds, *, floor_is: str) -> Figure:
         """The most memory of the same rounds."""

@@ -14,12 +14,16 @@ LakehouseError                      1  failed
 ├── ConservationError               1  a count of law 1 does not add up: nothing was committed
 ├── NotBuiltError                   1  a table is read before it was built
 └── StorageError                    1  a folder or table can't be read or written
+    └── ConflictError               1  somebody else wrote to the table meanwhile: run again
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+WHERE = "Run it again with --debug to see where it happened."
+"""The hint of an error that nobody expected; left out where --debug was said."""
 
 
 class LakehouseError(Exception):
@@ -85,6 +89,10 @@ class NotBuiltError(LakehouseError):
 
 
 class StorageError(LakehouseError):
+    pass
+
+
+class ConflictError(StorageError):
     pass
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # in its own summary it may be too deep in calls to be imported
 import pytest
 
 from lakehouse.config import Project, load_project

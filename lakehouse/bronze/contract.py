@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, TypeAlias
 
-from lakehouse.bronze.casting import as_text, exactly, widens
+from lakehouse.bronze.casting import EXACTLY, as_text, exactly, widens
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta.commit import quoted
@@ -19,6 +20,9 @@ from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED, Part
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+Frames: TypeAlias = "DataFrame | list[DataFrame]"
+"""What a batch reads: several frames where its parts differ in a column's type."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,33 @@ def check_columns(name: str, source: Source, receipts: Receipts, parts: Sequence
     return Agreed(changes, tuple(noted["rescued columns"]))
 
 
-def fitted(
-    source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame, *, raw: str | None = None
-) -> DataFrame:
-    """The frame with the columns and types that bronze takes; what does not fit is in ``_rescued``, as text.
+def fitted(source: Source, receipts: Receipts, agreed: Agreed, read: Frames, *, raw: str | None = None) -> DataFrame:
+    """What was read with the columns and types that bronze takes; what does not fit is in ``_rescued``, as text.
 
     A source that rescues has the column from its first batch on, so that a silver function can name it. Where values
     that a declared type can't hold are not to be rescued, their records have a ``_reason``: they are rejects. ``raw``
-    is the batch's.
+    is the batch's. Raises ContractError where parts of a batch differ in the type of a column that has none yet.
     """
+    return reduce(_union, (_fitted(source, receipts, agreed, frame, raw) for frame in frames_of(read)))
+
+
+def frames_of(read: Frames) -> list[DataFrame]:
+    return read if isinstance(read, list) else [read]
+
+
+def _union(one: DataFrame, other: DataFrame) -> DataFrame:
+    types = {field.name: field.dataType for field in one.schema}
+    for field in other.schema:
+        if types.get(field.name, field.dataType) != field.dataType:
+            raise ContractError(
+                f"the column {field.name!r} is {types[field.name].simpleString()} in one file "
+                f"and {field.dataType.simpleString()} in another",
+                hint="Nothing landed. Declare its type in conf/, write both with one, or send them to two sources.",
+            )
+    return one.unionByName(other, allowMissingColumns=True)
+
+
+def _fitted(source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame, raw: str | None) -> DataFrame:
     from pyspark.sql import functions as F
 
     kinds = types_of(frame)
@@ -119,7 +141,7 @@ def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column], r
     told = [F.when(odd.isNotNull(), F.lit(f"{name!r} is no {source.columns[name]}")) for name, odd in misfits.items()]
     odd = F.coalesce(*misfits.values()).isNotNull()
     names = [name for name in frame.columns if name not in ENGINE_COLUMNS]
-    kept = F.to_json(F.struct(*map(quoted, names))) if raw is None else F.col(quoted(raw))
+    kept = F.to_json(F.struct(*map(quoted, names)), EXACTLY) if raw is None else F.col(quoted(raw))
     found = {
         "_reason": F.when(odd, F.concat_ws(" and ", *told)),
         "_raw": F.when(odd, kept.cast("binary")),
@@ -130,23 +152,28 @@ def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column], r
     return known | {"_row": F.when(~odd, F.col("_row"))}
 
 
-def changed_types(source: Source, receipts: Receipts, frame: DataFrame) -> dict[str, list[str]]:
+def changed_types(source: Source, receipts: Receipts, read: Frames) -> dict[str, list[str]]:
     """The columns that have another type than bronze's, with theirs, for the receipt; not those that are declared."""
-    kinds, wanted = types_of(frame), _wanted(source, receipts)
+    wanted = _wanted(source, receipts)
     found = [
         f"{column} ({kinds[column]})"
+        for kinds in map(types_of, frames_of(read))
         for column, (into, declared) in wanted.items()
         if not declared and kinds.get(column, into) != into
     ]
-    return {"changed types": found} if found else {}
+    return {"changed types": list(dict.fromkeys(found))} if found else {}
 
 
-def check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
+def check_types(name: str, source: Source, receipts: Receipts, frame: DataFrame) -> None:
     """Raise ContractError for a column that has another type in bronze."""
     if receipts.table is None:
         return
-    known = {field.name: field.type for field in receipts.table.table.schema().fields}
     from deltalake import Schema
+    from pyspark.sql.types import StructType
+
+    schema = receipts.table.table.schema()
+    known = {field.name: field.type for field in schema.fields}
+    kinds = {field.name: field.dataType.simpleString() for field in StructType.fromJson(json.loads(schema.to_json()))}
 
     for field in frame.schema:
         if field.name not in known:
@@ -157,8 +184,10 @@ def check_types(name: str, receipts: Receipts, frame: DataFrame) -> None:
         if written.type != known[field.name]:
             raise ContractError(
                 f"sources.{name}: the column {field.name!r} is {field.dataType.simpleString()} now and "
-                f"{known[field.name]} in bronze; nothing landed",
-                hint="Write it with the old type, or send the files to a source of a new name.",
+                f"{kinds[field.name]} in bronze; nothing landed",
+                hint="Bronze's types never change. Declare the one that it has, or land the source under a new name."
+                if field.name in source.columns
+                else "Write it with the old type, or send the files to a source of a new name.",
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, in_words, types_of
+from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, frames_of, in_words, types_of
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
@@ -54,6 +54,8 @@ class Landing:
     landed: int
     quarantined: int
     note: str = ""
+    then: Callable[[], Batch | None] = lambda: None
+    """The next part of what there was, where the batch was a part."""
 
 
 def land(
@@ -79,50 +81,77 @@ def land(
     number = version + 1
     with _source_first(batch):
         read = batch.read(session)
-    parts = batch.parts or (Part(name, tuple(column for column in read.columns if column not in ENGINE_COLUMNS)),)
+    parts = batch.parts or tuple(
+        Part(name, tuple(column for column in frame.columns if column not in ENGINE_COLUMNS))
+        for frame in frames_of(read)
+    )
     agreed = check_columns(name, source, receipts, parts)
     fit = partial(fitted, source, receipts, agreed, raw=batch.raw)
     frame = fit(read)
     changes = agreed.changes | changed_types(source, receipts, read)
-    check_types(name, receipts, frame)
+    check_types(name, source, receipts, frame)
     if receipts.table is not None:
         known = receipts.table.table.protocol().writer_features or []
         if "timestamp_ntz" in frame.schema.simpleString() and NTZ not in known:
             set_properties(session, path, {f"delta.feature.{NTZ}": "supported"})  # a commit that changes no row
             version += 1
-    draft, written = _written(session, path, version, batch, _marked(_judged(frame, receipts), number, now))
-    if batch.doubted is not None and (telling := batch.doubted(draft.files())) is not None:
-        draft.discard()
-        batch = telling
-        with _source_first(batch):
-            told = fit(batch.read(session))
-        draft, written = _written(session, path, version, batch, _marked(_judged(told, receipts), number, now))
-    if written["reject"] and batch.apart is not None:
-        draft.discard()
-        _require_few(name, written)
-        with _source_first(batch):
-            batch = batch.apart(session, fit)
-            sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
-        draft, written = _written(session, path, version, batch, _marked(_judged(sound, receipts), number, now))
-    more: dict[str, Any] = {"rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)}
-    if receipts.table is None or changes:
-        more |= {"changes": changes, "types": types_of(frame)}
-    if replays is not None:
-        more["replayed"] = len(replays.places)
-    columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+
+    def written(batch: Batch, rows: DataFrame) -> tuple[Draft, Counter[str]]:
+        return _written(session, path, version, batch, _marked(_judged(rows, receipts), number, now))
+
+    draft, counts = written(batch, frame)
     try:
-        said = _check_counts(name, batch, written, draft.files())
-        landed, quarantined = written["record"], written["reject"] + len(batch.rejects)
+        if batch.doubted is not None and (telling := batch.doubted(draft.files())) is not None:
+            draft.discard()
+            batch = telling
+            with _source_first(batch):
+                told = fit(batch.read(session))
+            draft, counts = written(batch, told)
+        if counts["reject"] and batch.apart is not None:
+            draft.discard()
+            _require_few(name, counts)
+            with _source_first(batch):
+                batch = batch.apart(session, fit)
+                sound = fit(batch.read(session)).where(f"{REASON} IS NULL")
+            draft, counts = written(batch, sound)
+        more: dict[str, Any] = {
+            "rejected_in": rejected_in(((part.name, part.columns) for part in parts), batch.rejects)
+        }
+        if receipts.table is None or changes:
+            more |= {"changes": changes, "types": types_of(frame)}
+        if replays is not None:
+            more["replayed"] = len(replays.places)
+        columns = list(dict.fromkeys(column for part in parts for column in part.columns))
+        said = _check_counts(name, batch, counts, draft.files())
+        landed, quarantined = counts["record"], counts["reject"] + len(batch.rejects)
         note = "; ".join(filter(None, [batch.note, in_words(changes), said]))
-        done = Landing(number, landed + quarantined, landed, quarantined, note)
+        done = Landing(number, landed + quarantined, landed, quarantined, note, batch.then)
         beside = draft.add(_marked(_beside(session, batch, columns, done, more, replays), number, now))
         if (beside["reject"], beside["receipt"]) != (len(batch.rejects), 1):
             raise ConservationError(f"bronze.{name}: {done} and {dict(beside)} were written; nothing landed")
+        if quarantined:
+            _require_places(name, draft.files())
     except BaseException:
         draft.discard()
         raise
     draft.commit()
     return done
+
+
+def _require_places(name: str, files: list[Path]) -> None:
+    """By its place a reject is decided about, so no two of a batch have one."""
+    import pyarrow.parquet as pq
+
+    rejects = [file for file in files if file.parent.name == "_kind=reject"]
+    places = pq.read_table(rejects, columns=["_file", "_offset"], partitioning=None)
+    counted = places.group_by(["_file", "_offset"]).aggregate([([], "count_all")])
+    if counted.num_rows < places.num_rows:
+        twice = next(row for row in counted.to_pylist() if row["count_all"] > 1)
+        raise ContractError(
+            f"sources.{name}: {twice['count_all']} rejects have one place: {twice['_file']}, {twice['_offset']}; "
+            "nothing landed",
+            hint="Its _file and _row must name each record of a batch once.",
+        )
 
 
 def _check_counts(name: str, batch: Batch, written: Counter[str], files: list[Path]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -14,12 +13,13 @@ from lakehouse.cli.demo import demo
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.init import init
 from lakehouse.cli.output import Output, open_output
+from lakehouse.cli.projects import ready
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.query import query
 from lakehouse.cli.runs import build, ingest, plan, publish, run_all
 from lakehouse.cli.show import show
 from lakehouse.cli.submit import submit
-from lakehouse.errors import LakehouseError, UsageError, did_you_mean
+from lakehouse.errors import WHERE, LakehouseError, UsageError, did_you_mean
 
 INTERRUPTED = 130
 EXIT_CODES = (
@@ -91,28 +91,29 @@ def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code. What goes wrong is said, never raised."""
     words = list(words) or ["--help"]
     own = _own_words(words)
-    with open_output(as_json="--json" in own) as output:
+    with open_output(as_json="--json" in own, debug="--debug" in own) as output:
         try:
-            return _called(words, output, debug="--debug" in own)
+            return _called(words, output)
         except (BrokenPipeError, SystemExit):
             # Whoever read our output has gone, as `head` does; typer ends the process then.
             output.nobody_reads()
             return 1
 
 
-def _called(words: list[str], output: Output, *, debug: bool) -> int:
+def _called(words: list[str], output: Output) -> int:
     try:
         code = app(words, prog_name="lakehouse", standalone_mode=False, obj=output)
     except LakehouseError as error:
-        return _failed(output, error, debug)
+        return _failed(output, error)
     except TyperException as error:
-        return _failed(output, _usage(error), debug=False)
+        output.error(_usage(error))
+        return UsageError.exit_code
     except (KeyboardInterrupt, Abort):
         code = INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:  # the last resort: nothing ends in a traceback
-        return _failed(output, _unexpected(error), debug)
+        return _failed(output, _unexpected(output, error))
     if code == INTERRUPTED:
         output.stopped()
     return code if isinstance(code, int) else 0
@@ -133,9 +134,8 @@ def _own_words(words: Sequence[str]) -> list[str]:
     return own
 
 
-def _failed(output: Output, error: LakehouseError, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
+def _failed(output: Output, error: LakehouseError) -> int:
+    ready(output, error)
     output.error(error)
     return error.exit_code
 
@@ -152,7 +152,9 @@ def _usage(error: TyperException) -> UsageError:
     return UsageError(message, hint=hint)
 
 
-def _unexpected(error: Exception) -> LakehouseError:
-    text = str(error).strip().splitlines()
+def _unexpected(output: Output, error: Exception) -> LakehouseError:
+    text = (output.project.without_any_secret(str(error)) if output.project else str(error)).strip().splitlines()
     said = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-    return LakehouseError(f"unexpected: {said}", hint="Run it again with --debug to see where it happened.")
+    unexpected = LakehouseError(f"unexpected: {said}", hint=WHERE)
+    unexpected.__cause__ = error
+    return unexpected

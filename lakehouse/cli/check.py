@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lakehouse.cli.options import Debug, Env, Json
-from lakehouse.cli.output import Line, Page, described
+from lakehouse.cli.output import Line, Page, described, hidden
+from lakehouse.cli.projects import opened, ready
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.cli.sources import matching, missing_folder
 from lakehouse.errors import LakehouseError, StorageError
@@ -28,9 +29,7 @@ def check(context: typer.Context, env: Env = None, json: Json = False, debug: De
 
     Features are checked again only when they, the tables, conf/ or the engine have changed.
     """
-    from lakehouse.config import load_project
-
-    project = load_project(env=env)
+    project = opened(context.obj, env)
     checked: dict[str, str] = {"conf": f"{len(project.config.sources)} sources"}
     problems: list[LakehouseError] = []
     # Each is asked even when another has a mistake; only features need tables that are right.
@@ -39,7 +38,10 @@ def check(context: typer.Context, env: Env = None, json: Json = False, debug: De
         _try(problems, {}, name, partial(_open_source, project, name))
     if _try(problems, checked, "tables", lambda: _check_tables(project)):
         _try(problems, checked, "features", lambda: _check_features(project))
-    warnings = list(_source_warnings(project))
+    warnings = [project.redacted(warning) for warning in _source_warnings(project)]
+    for problem in problems:
+        ready(context.obj, problem)
+    checked = hidden(checked, project.redacted)
 
     code = max((problem.exit_code for problem in problems), default=0)
     data = {

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.text import Text
 
 from lakehouse.cli.output import Grid, Line, Page, safe
 from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse.config import Project
 
 STYLES = {
     "title": "bold",
@@ -45,8 +48,10 @@ def console_on(stream: Any) -> Console:
 
 class ConsoleOutput:
     as_json = False
+    project: Project | None
 
-    def __init__(self) -> None:
+    def __init__(self, debug: bool = False) -> None:
+        self.debug, self.project = debug, None
         # Taken now: a library that is imported meanwhile may redirect them, in another thread even.
         self._stdout, self._stderr = sys.stdout, sys.stderr
 

@@ -15,6 +15,7 @@ import typer
 from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Grid, Line, Output, Page
 from lakehouse.cli.progress import STEPS
+from lakehouse.cli.projects import opened, ready
 from lakehouse.cli.runs import next_lines, report_page, run_shown
 from lakehouse.errors import ConfigError, LockedError, UsageError, did_you_mean
 
@@ -49,11 +50,10 @@ def demo(
 ) -> None:
     """Run the project's demo: stage raw files, ingest, build, publish, and look features up."""
     from lakehouse import pipeline
-    from lakehouse.config import load_project
 
     output: Output = context.obj
     begun = time.monotonic()
-    project = load_project(env=env)
+    project = opened(output, env)
     module = _module(project)
     if fresh:
         empty(project)
@@ -63,6 +63,8 @@ def demo(
     output.say(Line("Raw files, as they would arrive", "title"), *staged, "")
     output.say(Line("Ingest to bronze, build silver and gold, publish to the online store", "title"))
     report, timing = run_shown(output, project, pipeline.run, STEPS)
+    for result in report.results:
+        ready(output, result.error)
     page = report_page(report, STEPS, env)
     spent |= timing.spent()
     if report.exit_code:

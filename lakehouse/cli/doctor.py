@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import typer
 from lakehouse.cli.machine import CHECKS, Finding
 from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Grid, Line, Page
+from lakehouse.cli.projects import opened
 from lakehouse.errors import ConfigError, LakehouseError
 
 
@@ -19,12 +21,10 @@ def doctor(context: typer.Context, env: Env = None, json: Json = False, debug: D
 
     It works outside of a project too, and then looks at the machine alone.
     """
-    from lakehouse.config import load_project
-
     findings: list[Finding] = []
     project = None
     try:
-        project = load_project(env=env)
+        project = opened(context.obj, env)
         findings.append(Finding("project", "ok", f"{project.config.name} in {project.folder}, env {project.env}"))
     except ConfigError as error:
         none_here = error.message.startswith("no project here")
@@ -32,6 +32,9 @@ def doctor(context: typer.Context, env: Env = None, json: Json = False, debug: D
     for name, look in CHECKS.items():
         findings.append(_looked(name, look, project))
 
+    if project is not None:
+        redacted = project.redacted
+        findings = [replace(one, said=redacted(one.said), mend=redacted(one.mend)) for one in findings]
     code = 2 if any(finding.state == "problem" for finding in findings) else 0
     counts = {state: sum(finding.state == state for finding in findings) for state in ("ok", "warning", "problem")}
     rows = [[finding.what, finding.state, finding.said] for finding in findings]

@@ -7,17 +7,20 @@ import math
 import os
 import sys
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol, Self
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 from unicodedata import category
 
 from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse.config import Project
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Output(Protocol):
     """Where a command's answer goes. Entered for as long as the command runs."""
 
     as_json: bool
+    debug: bool
+    """Show where an error comes from."""
+    project: Project | None
+    """What the command is about, once that is known."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -72,21 +79,23 @@ class Output(Protocol):
         """Stop writing: whoever read stdout has closed it."""
 
 
-def open_output(*, as_json: bool) -> Output:
+def open_output(*, as_json: bool, debug: bool = False) -> Output:
     """The output for people, or the one for programs."""
     if as_json:
-        return JsonOutput()
+        return JsonOutput(debug)
     from lakehouse.cli.console import ConsoleOutput
 
-    return ConsoleOutput()
+    return ConsoleOutput(debug)
 
 
 class JsonOutput:
     """One JSON value on stdout, and nothing else there: what others print while a command runs goes to stderr."""
 
     as_json = True
+    project: Project | None
 
-    def __init__(self) -> None:
+    def __init__(self, debug: bool = False) -> None:
+        self.debug, self.project = debug, None
         self._stdout: IO[str] = sys.stdout
         self._saved: int | None = None
         self._done = False
@@ -146,6 +155,15 @@ def described(error: LakehouseError) -> dict[str, Any]:
         "hint": error.hint,
         "exit_code": error.exit_code,
     }
+
+
+def hidden(value: Any, redacted: Callable[[str], str]) -> Any:
+    """A value of a page with each of its texts redacted; an address is a name, and stays."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: child if key == "address" else hidden(child, redacted) for key, child in value.items()}
+    return [hidden(child, redacted) for child in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import typer
 
 from lakehouse.cli.options import Debug, Env, Json, Wait
 from lakehouse.cli.output import Grid, Line, Page, printable
+from lakehouse.cli.projects import opened
 from lakehouse.cli.runs import command, next_lines, spark_log
 from lakehouse.errors import UsageError, did_you_mean
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from lakehouse.tables.quarantine import Quarantined
 
 VERBS = ("list", "show", "replay", "discard")
+TAKEN_BY = {
+    "ids": ("--id", ("show", "replay", "discard")),
+    "reason": ("--reason", ("show", "replay", "discard")),
+    "because": ("--because", ("discard",)),
+    "given": ("--with", ("replay",)),
+    "limit": ("--limit", ("show",)),
+    "everything": ("--all", ("list", "show")),
+    "wait": ("--wait", ("replay", "discard")),
+}
+"""Which of the verbs have a use for an option; said with another one it would be passed over in silence."""
 SHOWN_BYTES = 1_000
 GROUPS = 10
 """Kinds of reason that are listed for a table; the others are counted."""
@@ -52,11 +63,13 @@ def quarantine(
 
     list and show start no JVM. replay and discard write to the bronze table.
     """
-    from lakehouse.config import load_project
-
     if what not in VERBS:
         raise UsageError(f"quarantine can't '{what}'", hint=did_you_mean(what, VERBS))
-    project = load_project(env=env)
+    for parameter, (option, verbs) in TAKEN_BY.items():
+        source = context.get_parameter_source(parameter)
+        if what not in verbs and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"quarantine {what} takes no {option}", hint=f"It is for {' and '.join(verbs)}.")
+    project = opened(context.obj, env)
     if what == "list":
         page = _list(project, address, everything, env)
     elif address is None:
@@ -72,8 +85,9 @@ def quarantine(
 def _list(project: Project, address: str | None, everything: bool, env: str | None) -> Page:
     from lakehouse.pipeline.quarantine import quarantines
 
-    data, rows, counted = [], [], []
+    data, rows, counted, decided = [], [], [], 0
     for held in quarantines(project, [address] if address else ()):
+        decided += len(held.rows) - len(held.open)
         if not held.rows or not (held.open or everything):
             continue
         groups = _groups(held)
@@ -97,7 +111,10 @@ def _list(project: Project, address: str | None, everything: bool, env: str | No
             rest = sum(group["rows"] for group in groups[GROUPS:])
             rows.append([held.address, f"{rest:,}", "", f"{len(groups) - GROUPS} more reasons: --json", "", "", ""])
     if not counted:
-        return Page({"quarantine": []}, [Line("Nothing is quarantined.", "good")])
+        said = "Nothing is quarantined."
+        if decided:
+            said = f"Nothing is open; {decided:,} row{' is' if decided == 1 else 's are'} decided: --all"
+        return Page({"quarantine": []}, [Line(said, "good")])
     names = ["table", "quarantined", "open", "blocking", "replayed", "discarded"]
     parts: list[Any] = [Grid(names, counted, title="quarantined = open + replayed + discarded")]
     if rows:

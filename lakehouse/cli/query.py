@@ -32,11 +32,12 @@ def query(
 ) -> None:
     """Run SQL on the tables, named layer.name, and show the answer. It only reads, and starts no JVM."""
     from lakehouse.cli.output import Grid, Line, Page
-    from lakehouse.local import open_lake
+    from lakehouse.cli.projects import opened
+    from lakehouse.local import Lake
 
     if as_csv and json:
         raise UsageError("--csv and --json can't both be", hint="Choose one.")
-    relation = open_lake(env=env).sql(sys.stdin.read() if sql == "-" else sql)
+    relation = Lake(opened(context.obj, env)).sql(sys.stdin.read() if sql == "-" else sql)
     names = relation.columns
     if limit is None and not (as_csv or json):
         limit = SHOWN

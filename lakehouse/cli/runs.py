@@ -16,6 +16,7 @@ import typer
 from lakehouse.cli.options import Debug, Env, Json, Select, Wait
 from lakehouse.cli.output import Grid, Line, Output, Page, described
 from lakehouse.cli.progress import STEPS, Timing, listen_on
+from lakehouse.cli.projects import opened, ready
 
 if TYPE_CHECKING:
     from lakehouse.config import Project
@@ -27,10 +28,15 @@ def plan(
 ) -> None:
     """Show what a run would do and why, without running anything. It starts no JVM."""
     from lakehouse import pipeline
-    from lakehouse.config import load_project
 
-    found = pipeline.plan(load_project(env=env), select=select or ())
-    rows = [[step.step, step.address, " ".join(step.inputs), step.action, step.why] for step in found.steps]
+    project = opened(context.obj, env)
+    found = pipeline.plan(project, select=select or ())
+    for step in found.steps:
+        ready(context.obj, step.error)
+    rows = [
+        [step.step, step.address, " ".join(step.inputs), step.action, project.redacted(step.why)]
+        for step in found.steps
+    ]
     names = ("step", "address", "inputs", "action", "why")
     data = [
         {**dict(zip(names, row, strict=True)), "inputs": list(step.inputs)}
@@ -54,7 +60,7 @@ def ingest(
     wait: Wait = 0,
     continuous: Annotated[bool, typer.Option("--continuous", help="Go on until it is interrupted.")] = False,
     every: Annotated[
-        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="The pause when there is nothing new.")
+        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="The pause after each round.")
     ] = 5.0,
     env: Env = None,
     json: Json = False,
@@ -109,10 +115,10 @@ def run_all(
 
 
 def _run(output: Output, verb: Callable[..., Report], steps: tuple[str, ...], env: str | None, **settings: Any) -> None:
-    from lakehouse.config import load_project
-
-    project = load_project(env=env)
+    project = opened(output, env)
     report, _ = run_shown(output, project, verb, steps, **settings)
+    for result in report.results:
+        ready(output, result.error)
     output.show(report_page(report, steps, env))
     if report.exit_code and project.config.spark.profile == "local" and log_file(project).is_file():
         output.say(Line(f"Spark's own words are in {log_file(project)}", "quiet"))
@@ -121,10 +127,9 @@ def _run(output: Output, verb: Callable[..., Report], steps: tuple[str, ...], en
 
 def _follow(output: Output, env: str | None, every: float, select: tuple[str, ...], wait: float) -> NoReturn:
     """One line for each batch that lands, and for each error when it is first met."""
-    from lakehouse.config import load_project
     from lakehouse.pipeline.following import follow
 
-    project, code, said = load_project(env=env), 0, ""
+    project, code, said = opened(output, env), 0, ""
     with interrupts() as pause, spark_log(project):
         output.say(Line("Ingesting until it is interrupted.", "title"))
         for report in follow(project, pause=pause, every=every, select=select, wait=wait):
@@ -133,9 +138,12 @@ def _follow(output: Output, env: str | None, every: float, select: tuple[str, ..
                 if result.status == "done":
                     counts = f"{result.landed:,} landed, {result.quarantined:,} quarantined"
                     output.say(f"{result.address}: {counts}, {result.seconds:.1f} s")
-            wrong = "\n".join(str(result.error) for result in report.results if result.error is not None)
+            errors = [result.error for result in report.results if result.error is not None]
+            wrong = "\n".join(error.message for error in errors)
             if wrong and wrong != said:
-                output.say(Line(wrong, "bad"))
+                for error in errors:
+                    ready(output, error)
+                output.say(Line("\n".join(map(str, errors)), "bad"))
             said = wrong
     raise typer.Exit(code)
 
@@ -195,8 +203,11 @@ def spark_log(project: Project) -> Iterator[None]:
     file.parent.mkdir(exist_ok=True)
     sys.stderr.flush()
     kept = os.dup(2)
-    with file.open("w") as log:
-        os.dup2(log.fileno(), 2)
+    # Nobody takes secrets out of what Spark writes there: it is for us alone.
+    log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(log, 0o600)
+    os.dup2(log, 2)
+    os.close(log)
     try:
         yield
     finally:
@@ -212,6 +223,7 @@ def report_page(report: Report, steps: tuple[str, ...], env: str | None) -> Page
         "results": [
             {
                 **{name: getattr(result, name) for name in columns},
+                **({"note": result.error.message} if result.error else {}),
                 "error": described(result.error) if result.error else None,
             }
             for result in report.results

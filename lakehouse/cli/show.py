@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lakehouse.cli.options import Debug, Env, Json
-from lakehouse.cli.output import Grid, Line, Page
+from lakehouse.cli.output import Grid, Line, Page, hidden
+from lakehouse.cli.projects import opened
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.errors import DefinitionError, NotBuiltError, UsageError, did_you_mean
 
@@ -23,7 +26,9 @@ def show(
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="tables|TABLE|runs|source", help="What to show, such as gold.routes.")],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The source, after the word source.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="BATCHES", help="runs: the newest ones.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, metavar="COUNT", help="runs, source: how many batches or files.")
+    ] = 20,
     schema: Annotated[
         bool, typer.Option("--schema", help="source: its columns, and when and how they changed.")
     ] = False,
@@ -35,9 +40,9 @@ def show(
 
     It reads only, and starts no JVM.
     """
-    from lakehouse.local import open_lake
+    from lakehouse.local import Lake
 
-    lake = open_lake(env=env)
+    lake = Lake(opened(context.obj, env))
     if schema and what != "source":
         raise UsageError("--schema is for a source", hint="lakehouse show source NAME --schema")
     if what != "source" and name is not None:
@@ -47,7 +52,7 @@ def show(
     elif what == "runs":
         page = _runs(lake, env, limit)
     elif what == "source":
-        page = _source(lake, name, env, schema)
+        page = _source(lake, name, env, schema, limit)
     else:
         page = _table(lake, what)
     context.obj.show(page)
@@ -135,7 +140,8 @@ def _runs(lake: Lake, env: str | None, limit: int) -> Page:
     landed, refined = [], []
     for address in lake.addresses():
         if address.startswith("bronze."):
-            landed += [{"address": address, **receipt} for receipt in lake.receipts(address)]
+            said = hidden(lake.receipts(address), partial(lake.project.redacted, address=address))
+            landed += [{"address": address, **receipt} for receipt in said]
         elif address.startswith("silver."):
             refined += [{"address": address, **receipt} for receipt in lake.receipts(address)]
     data = {"landed": landed, "refined": refined}
@@ -159,8 +165,8 @@ def _runs(lake: Lake, env: str | None, limit: int) -> Page:
     if second:
         names = ["table", "batches", "in", "out", "merged", "quarantined", "superseded", "both sides"]
         parts.append(Grid(names, second, title="Refined: out = merged + quarantined + superseded"))
-    hidden = max(0, len(landed) - limit) + max(0, len(refined) - limit)
-    parts += [Line(f"{hidden} older batches are not shown: --limit BATCHES", "quiet")] if hidden else []
+    older = max(0, len(landed) - limit) + max(0, len(refined) - limit)
+    parts += [Line(f"{older} older batches are not shown: --limit BATCHES", "quiet")] if older else []
     return Page(data, parts)
 
 
@@ -172,7 +178,7 @@ def _sides(left: int, right: int) -> str:
     return f"{left:,} = {right:,}" if left == right else f"{left:,} ≠ {right:,}"
 
 
-def _source(lake: Lake, name: str | None, env: str | None, schema: bool) -> Page:
+def _source(lake: Lake, name: str | None, env: str | None, schema: bool, limit: int) -> Page:
     from lakehouse.cli.sources import files_of, schema_page
     from lakehouse.config import FilesSource
 
@@ -186,15 +192,20 @@ def _source(lake: Lake, name: str | None, env: str | None, schema: bool) -> Page
     source = sources[name]
     settings = source.said
     if not isinstance(source, FilesSource):
-        return _batches_of(lake, name, settings, env)
-    files = files_of(lake, name)
+        return _batches_of(lake, name, settings, env, limit)
+    files = hidden(files_of(lake, name), source.redacted)
     data = {"name": name, **settings, "files": files}
-    rows = [[file["path"], _size(file["bytes"]), file["state"]] for file in files]
+    # Those that are not just landed are what somebody looks for.
+    files.sort(key=lambda file: file["state"] == "landed")
+    rows = [[file["path"], _size(file["bytes"]), file["state"]] for file in files[:limit]]
     waiting = sum(file["state"] == "new" or file["state"].endswith("lands again") for file in files)
+    states = ", ".join(f"{count:,} {state}" for state, count in Counter(file["state"] for file in files).items())
     parts: list[Any] = [
-        Line(f"{name}: {source.type}, {source.format}, {source.path}", "title"),
+        Line(f"{name}: {source.type}, {source.format}, {settings['path']}", "title"),
         Grid(["file", "size", "state"], rows) if rows else Line("No file matches its path.", "warning"),
     ]
+    if len(files) > limit:
+        parts.append(Line(f"{len(files) - limit:,} more files are not shown: --limit FILES. In all: {states}", "quiet"))
     landed = any(file["state"].startswith("landed") for file in files)
     following = command("check", env)
     if waiting or landed:
@@ -202,18 +213,21 @@ def _source(lake: Lake, name: str | None, env: str | None, schema: bool) -> Page
     return Page(data, [*parts, *next_lines(following)])
 
 
-def _batches_of(lake: Lake, name: str, settings: dict[str, Any], env: str | None) -> Page:
+def _batches_of(lake: Lake, name: str, settings: dict[str, Any], env: str | None, limit: int) -> Page:
     """What a source that is no folder has given so far."""
-    receipts = lake.receipts(f"bronze.{name}")
+    receipts = hidden(lake.receipts(f"bronze.{name}"), lake.project.config.sources[name].redacted)
     rows = [
         [receipt["batch"], f"{receipt['at']:%Y-%m-%d %H:%M}", receipt["took"], f"{receipt['landed']:,}"]
-        for receipt in receipts
+        for receipt in receipts[-limit:]
     ]
+    older = len(receipts) - len(rows)
     shown = Grid(["batch", "at (UTC)", "took", "landed"], rows) if rows else Line("Nothing has landed yet.", "quiet")
     said = ", ".join(f"{key}: {value}" for key, value in settings.items())
     following = command(f"show bronze.{name}" if rows else f"ingest --select bronze.{name}", env)
     data = {"name": name, **settings, "batches": receipts}
-    return Page(data, [Line(f"{name}: {said}", "title"), shown, *next_lines(following)])
+    parts: list[Any] = [Line(f"{name}: {said}", "title"), shown]
+    parts += [Line(f"{older:,} older batches are not shown: --limit BATCHES", "quiet")] if older else []
+    return Page(data, [*parts, *next_lines(following)])
 
 
 def _relative(project: Project, table: Table) -> str:

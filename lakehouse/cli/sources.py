@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def files_of(lake: Lake, name: str) -> list[dict[str, Any]]:
     """Each file: path (as in receipts), size in bytes, state (landed, new, changed since it landed, left, gone)."""
     from lakehouse.bronze import read_receipts
+    from lakehouse.sources import require_kind
     from lakehouse.sources.files.discovery import discover
     from lakehouse.sources.files.landed import ignored_changes, landed_files
 
     project = lake.project
     source = _settings(project, name)
     cursors = read_receipts(project.path(f"bronze.{name}")).cursors
+    require_kind(project, name, cursors)
     landed = {file.path: file for file in landed_files(cursors)}
     states: list[tuple[Listed, str]] = []
     if missing_folder(project, name) is None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.options import Debug, Env
+from lakehouse.cli.projects import opened
 from lakehouse.errors import UsageError, did_you_mean
 
 
@@ -23,14 +24,13 @@ def submit(
 
     The exit code is the job's. An --env among the job's arguments counts for the settings too.
     """
-    from lakehouse.config import load_project
     from lakehouse.spark import environment, fetch_jars, properties_file
 
     arguments = list(context.args)
     theirs = _env_among(arguments)
     if env and theirs and env != theirs:
         raise UsageError(f"two environments: --env {env} here, --env {theirs} for the job", hint="Name it once.")
-    project = load_project(env=env or theirs)
+    project = opened(context.obj, env or theirs)
     path = Path(script)
     if not path.is_file():
         known = [str(job.relative_to(project.folder)) for job in (project.folder / "jobs").glob("*.py")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,10 @@ class Secrets:
             found = self.variables.get(variable[1])
             return (found, "") if found is not None else ("", f"the environment variable {variable[1]} is not set")
         if file := _FILE.fullmatch(place):
-            return self._read(self.folder / Path(file[1]).expanduser())
+            try:
+                return self._read(self.folder / Path(file[1]).expanduser())
+            except RuntimeError:  # so Python says that ~ names nobody
+                return "", f"the file {file[1]} can't be read: there is no such user"
         return (
             "",
             f"'${{{place}}}' is not known; write ${{env:NAME}} for an environment variable, ${{file:PATH}} for a file",
@@ -54,6 +57,14 @@ class Secrets:
             return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"), ""
         except (OSError, UnicodeDecodeError, ValueError) as error:
             return "", f"the file {path} can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+
+
+def put_in(node: Node) -> Iterator[str]:
+    """What ``${…}`` put into a value and all below it."""
+    yield from node.secrets
+    below = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
+    for child in below:
+        yield from put_in(child)
 
 
 def put_in_secrets(node: Node, secrets: Secrets, problems: list[Problem], path: str = "") -> Node:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from lakehouse.config.document import Node, Problem, read_document
-from lakehouse.config.layers import Secrets, lay_over, put_in_secrets
+from lakehouse.config.layers import Secrets, lay_over, put_in, put_in_secrets
 from lakehouse.config.models import Config, Project
+from lakehouse.config.redaction import SHORTEST_PUT_IN
 from lakehouse.config.wording import problems_of
 from lakehouse.errors import ConfigError, did_you_mean
 
@@ -48,7 +49,7 @@ def load_project(start: Path | None = None, env: str | None = None) -> Project:
     config = _validated(settled, problems)
     if config is None or problems:
         raise _error(env, problems)
-    return Project(folder=folder, env=env, config=config)
+    return _keeping(settled, Project(folder=folder, env=env, config=config))
 
 
 def environments(folder: Path) -> list[str]:
@@ -85,6 +86,26 @@ def _validated(settled: Node, problems: list[Problem]) -> Config | None:
             if (problem.file, problem.line, problem.path) not in said:
                 problems.append(problem)
         return None
+
+
+def _keeping(settled: Node, project: Project) -> Project:
+    """The project, which keeps to itself what ``${…}`` put in.
+
+    Short texts, and those that name the project, the environment or a source, stand in too much that is said.
+    """
+    config = project.config
+    public = {config.name, project.env, *config.sources}
+    assert isinstance(settled.value, dict)
+    nodes = dict(settled.value)
+    sources = nodes.pop("sources").value
+    assert isinstance(sources, dict)
+    kept = {
+        name: source.keeping(text for text in put_in(sources[name]) if text not in public)
+        for name, source in config.sources.items()
+    }
+    texts = dict.fromkeys(text for node in nodes.values() for text in put_in(node) if text not in public)
+    hidden = tuple(SecretStr(text) for text in texts if len(text) >= SHORTEST_PUT_IN)
+    return project.model_copy(update={"config": config.model_copy(update={"sources": kept}), "put_in": hidden})
 
 
 def _known(env: str, known: list[str]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
-from lakehouse.config.sources import Filled, Model, Module, Source
+from lakehouse.config.contract import Filled, Model, Module
+from lakehouse.config.redaction import without
+from lakehouse.config.sources import Source
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 PROPERTY_NAME = r"^spark\.[A-Za-z0-9_.-]+$"
@@ -61,6 +63,28 @@ class Project(Model):
     """Absolute; it holds conf/."""
     env: str
     config: Config
+    put_in: tuple[SecretStr, ...] = ()
+    """What ``${…}`` put into settings outside of the sources, which keep their own."""
+
+    def redacted(self, text: str, address: str = "") -> str:
+        """What somebody said (about a table) without what ``${…}`` put into conf/, and the secrets of its source."""
+        layer, _, name = address.partition(".")
+        if layer == "bronze" and name in self.config.sources:
+            text = self.config.sources[name].redacted(text)
+        ours = [secret.get_secret_value() for secret in self.put_in]
+        return without(text, [*ours, *(text for source in self.config.sources.values() for text in source.put_in)])
+
+    def without_any_secret(self, text: str) -> str:
+        """The same where nobody knows what it is about: a traceback, what was not expected."""
+        for source in self.config.sources.values():
+            text = source.redacted(text)
+        return self.redacted(text)
+
+    def __repr__(self) -> str:
+        return self.redacted(super().__repr__())
+
+    def __str__(self) -> str:
+        return self.redacted(super().__str__())
 
     @property
     def root(self) -> Path:

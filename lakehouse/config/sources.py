@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, unquote_plus
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     SecretStr,
@@ -21,78 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from lakehouse.config.contract import Contract, Filled
 from lakehouse.config.jdbc import DRIVERS, Address, parse_address, require_allowed
-from lakehouse.config.redaction import SHORTEST, secrets_in, without
+from lakehouse.config.redaction import SHORTEST, names_a_secret
 
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Filled = Annotated[str, StringConstraints(min_length=1)]
-COLUMN_TYPE = (
-    r"^(string|boolean|tinyint|smallint|int|bigint|float|double|date|timestamp|timestamp_ntz|binary"
-    r"|decimal\(([1-9]|[12][0-9]|3[0-8]),([0-9]|[12][0-9]|3[0-8])\))$"
-)
-"""Types as Spark writes them."""
-
-
-def _scale_fits(kind: str) -> str:
-    digits = [int(number) for number in re.findall(r"\d+", kind)]
-    if digits and digits[1] > digits[0]:
-        raise ValueError(f"{kind} has more digits behind the point than digits: write decimal(digits,digits behind it)")
-    return kind
-
-
-ColumnType = Annotated[str, StringConstraints(pattern=COLUMN_TYPE), AfterValidator(_scale_fits)]
-Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 SPAN = r"^[1-9][0-9]{0,6}[smh]$"
 MARKER = r"^([^/{}]+(\{name\})?[^/{}]*|\{name\}[^/{}]+)$"
-
-
-class Contract(Model):
-    """What a source's columns may do: the same for every kind of source."""
-
-    schema_: Literal["infer", "declared"] = Field(default="infer", alias="schema")
-    """Bronze's columns are those of the source (infer), or those of ``columns``, which say it too (declared)."""
-    columns: dict[Filled, ColumnType] = Field(default_factory=dict)
-    """Declared names and types, which bronze has whatever kind the source is: {id: bigint}"""
-    new_columns: Literal["evolve", "rescue", "reject"] = "evolve"
-    """A column that bronze lacks is added (evolve), goes to _rescued (rescue; the default where columns are declared),
-    or the batch is refused (reject)."""
-    lost_columns: Literal["null", "reject"] = "null"
-    """A column of bronze that a file lacks is null for its records (null), or the batch is refused (reject)."""
-    changed_types: Literal["widen", "rescue", "reject"] = "reject"
-    """A column of another type than bronze's: taken where it is narrower (widen), value by value (rescue), or the batch
-    is refused. A record with a value that a declared type can't hold is rescued, or else quarantined."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _columns_declare(cls, given: Any) -> Any:
-        declared = {"schema": "declared", "new_columns": "rescue"}
-        return declared | given if isinstance(given, dict) and given.get("columns") else given
-
-    @model_validator(mode="after")
-    def _columns_are_of_a_declared_schema(self) -> Contract:
-        if self.schema_ == "declared" and not self.columns:
-            raise ValueError("schema: declared needs columns, such as {id: bigint}")
-        if self.schema_ == "infer" and self.columns:
-            raise ValueError("schema: infer takes no columns; say schema: declared, or take them out")
-        return self
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """The settings that conf/ gives, as it names them; secrets are hidden."""
-        kept = self.model_dump(mode="json")
-        names = {name: field.alias or name for name, field in type(self).model_fields.items()}
-        return {names[name]: kept[name] for name in names if name in self.model_fields_set or name == "type"}
-
-    def redacted(self, text: str) -> str:
-        """What somebody said, without anything that these settings hold as a secret."""
-        return without(text, self._secrets())
-
-    def _secrets(self) -> Iterator[str]:
-        yield from secrets_in(self.model_dump())
 
 
 class FilesSource(Contract):
@@ -112,11 +44,22 @@ class FilesSource(Contract):
     marker: Annotated[str, StringConstraints(pattern=MARKER)] | None = None
     """A file is left until this one stands beside it, no older than it is: _SUCCESS, {name}.done"""
 
+    @field_validator("path")
+    @classmethod
+    def _path_can_be_one(cls, path: str) -> str:
+        if "\0" in path:
+            raise ValueError("holds a NUL, as no file's name does")
+        return path
+
     @model_validator(mode="after")
     def _delimiter_is_of_csv(self) -> FilesSource:
         if self.format != "csv" and "delimiter" in self.model_fields_set:
             raise ValueError(f"a {self.format} file has no delimiter; take it out")
         return self
+
+    def _pieces(self, text: str) -> list[str]:
+        """A pattern is never said as a whole: files are, below the folder that it begins with."""
+        return re.split(r"[*?\[{]", text)[:1] if text in self.path else []
 
     @property
     def settle_s(self) -> int:
@@ -166,6 +109,10 @@ class KafkaSource(Contract):
             if zone is None:
                 raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-20T00:00:00Z")
         return start
+
+    def _pieces(self, text: str) -> list[str]:
+        """Of several servers one is said to be unavailable."""
+        return text.split(",") if text in self.servers else []
 
     @model_validator(mode="after")
     def _columns_hold_what_comes_with_a_value(self) -> KafkaSource:
@@ -258,7 +205,9 @@ class JdbcSource(Contract):
     def _secrets(self) -> Iterator[str]:
         """Also each parameter of the address: a driver that complains may repeat it alone."""
         yield from super()._secrets()
-        yield from (value for value in self.address.parameters.values() if len(value) >= SHORTEST and value != "true")
+        written = [value for value in self.address.parameters.values() if value != "true"]
+        forms = {form for value in written for form in (value, unquote(value), unquote_plus(value))}
+        yield from (form for form in forms if len(form) >= SHORTEST)
 
     @property
     def names(self) -> list[str]:
@@ -277,7 +226,15 @@ class OwnSource(Contract):
     type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
     """Its dotted path: jobs.sources.Api"""
     options: dict[str, SecretStr | bool | int | float | None] = Field(default_factory=dict)
-    """What the class is given; texts are taken for secrets, which are never printed."""
+    """What the class is given. No text of it is shown; out of what the class says are taken those that ``${…}`` put in,
+    and those whose name is that of a secret: key, token, password, …"""
+
+    def _secrets(self) -> Iterator[str]:
+        yield from self.put_in
+        for name, value in self.options.items():
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            if names_a_secret(name) and not isinstance(value, bool | None) and len(text) >= SHORTEST:
+                yield text
 
 
 KINDS = ("files", "kafka", "jdbc", "own")

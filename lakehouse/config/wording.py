@@ -7,10 +7,11 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lakehouse.config.contract import COLUMN_TYPE
 from lakehouse.config.document import Node, Problem
 from lakehouse.config.models import PROPERTY_NAME, PROPERTY_VALUE
 from lakehouse.config.redaction import without
-from lakehouse.config.sources import COLUMN_TYPE, KINDS, MARKER, SPAN
+from lakehouse.config.sources import KINDS, MARKER, SPAN
 from lakehouse.errors import did_you_mean
 
 _WORDS = {

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from py4j.protocol import Py4JJavaError
+
 from lakehouse.delta.commit import make_room
-from lakehouse.errors import StorageError
+from lakehouse.errors import ConflictError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+CONFLICTS = ("Concurrent", "MetadataChanged", "ProtocolChanged")
+"""What the names of the exceptions begin with by which Delta refuses a commit."""
 
 
 class Draft:
@@ -30,7 +35,8 @@ class Draft:
         """``version`` is the table's as the caller knows it, -1 for none; ``properties`` are those of a table that is
         made by this.
 
-        Raises StorageError where the table has another version, and where the folder above it can't be made.
+        Raises ConflictError where the table has another version, and StorageError where the folder above it can't be
+        made.
         """
         make_room(path)
         jvm: Any = session._jvm
@@ -47,10 +53,7 @@ class Draft:
         nothing = self._option.empty()
         self._transaction = self._log.startTransaction(nothing, nothing)
         if self._transaction.readVersion() != version:
-            raise StorageError(
-                f"{path}: somebody else wrote to the table since this run looked at it; nothing landed",
-                hint="Run again. Let only one program at a time write to a lake.",
-            )
+            raise _conflict(path)
         # What rests on the version that was looked at is no blind append: a RESTORE meanwhile is a conflict.
         self._transaction.readWholeTable()
         self._new = version < 0
@@ -79,12 +82,20 @@ class Draft:
         return self._counts(more)
 
     def commit(self) -> None:
+        """Raises ConflictError where the table has changed since the draft was begun, and the draft is discarded."""
         nothing, some = self._option.empty(), self._option.apply
         operation = getattr(self._delta, "DeltaOperations$Write")(
             *(self._append, some(self._scala.toSeq([self._partition_by]))),
             *(nothing, nothing, nothing, nothing, some(True), nothing, nothing),
         )
-        self._transaction.commitIfNeeded(self._actions, operation, self._tags)
+        try:
+            self._transaction.commitIfNeeded(self._actions, operation, self._tags)
+        except Py4JJavaError as error:
+            # After any other failure the commit may have been made.
+            if not str(error.java_exception.getClass().getSimpleName()).startswith(CONFLICTS):
+                raise
+            self.discard()
+            raise _conflict(self._path) from error
 
     def discard(self) -> None:
         """Take away what was written and will not be committed, and the folder of a table that never was."""
@@ -107,6 +118,13 @@ class Draft:
         for file in _files(actions):
             found[file.partitionValues().apply(self._partition_by)] += file.numPhysicalRecords().get()
         return found
+
+
+def _conflict(path: Path) -> ConflictError:
+    return ConflictError(
+        f"{path}: somebody else wrote to the table since this run looked at it; nothing landed",
+        hint="Run again. Let only one program at a time write to a lake.",
+    )
 
 
 def _files(actions: Any) -> list[Any]:

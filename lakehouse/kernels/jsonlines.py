@@ -25,19 +25,23 @@ LONGEST = 50_000
 """Bytes of an object, and so of a key: Spark's parser stops at longer ones."""
 SHORT = min(2 * DEEPEST, LONGEST_NUMBER)
 """Bytes in which nothing can nest too deep, and no number be too long."""
+TOGETHER, FEWEST_PLACES, MOST_PLACES = 128 * 2**10, 64, 1024
+"""Bytes, and places at first and at most, that are parsed together."""
+VALUES, MOST_LEAVES = 250_000, 1_000
+"""Values that they have together, nulls included; and keys, inner ones too, above which they are not proved."""
 DIGITS = 300
 """A number that is too long has at least so many digits in a row: before its point, behind it or in its exponent."""
 
 
-def sound_objects(block: pa.Buffer, starts: Places, ends: Places, kinds: pa.Schema | None = None) -> pa.Table | None:
-    """The objects from ``starts`` to before ``ends`` as Arrow has them, or None where one of them is not proved.
+def sound_objects(block: pa.Buffer, starts: Places, ends: Places) -> list[str] | None:
+    """The keys of the objects from ``starts`` to before ``ends``, or None where one of these is not proved.
 
-    Between the places stands a line break each, and nothing else. ``kinds`` are the types of blocks before this one
-    (:func:`kinds_of`): a key that has values of several types is not proved.
+    Between the places stands a line break each, and nothing else. A key that has values of several types within a few
+    hundred places is not proved, nor are objects that have thousands of keys together.
 
     >>> text = b'{"a": 1}\\n{"a": 2, "b": [{"c": null}]}'
-    >>> sound_objects(pa.py_buffer(text), np.array([0, 9]), np.array([8, len(text)])).num_rows
-    2
+    >>> sound_objects(pa.py_buffer(text), np.array([0, 9]), np.array([8, len(text)]))
+    ['a', 'b']
     >>> text = b'{"a": {"b": 1, "b": 2}}'
     >>> sound_objects(pa.py_buffer(text), np.array([0]), np.array([len(text)])) is None
     True
@@ -55,20 +59,29 @@ def sound_objects(block: pa.Buffer, starts: Places, ends: Places, kinds: pa.Sche
         return None  # NUL, at which the parser stops
     if lengths.max() >= SHORT and not _bounded(bytes_, starts):
         return None
+    # The parser makes a column of each key that one of the objects has: memory is objects times keys.
+    keys: dict[str, None] = {}
+    first, places = 0, FEWEST_PLACES
+    while first < len(starts):
+        after = min(int(np.searchsorted(ends, starts[first] + TOGETHER, side="right")), first + places)
+        after = max(after, first + 1)
+        table = _parsed(block.slice(starts[first], ends[after - 1] - starts[first]))
+        if table is None or table.num_rows != after - first:
+            return None
+        leaves = [leaf for column in table.columns for chunk in column.chunks for leaf in _leaves(chunk)]
+        if len(leaves) > MOST_LEAVES or not all(map(_finite, leaves)):
+            return None
+        keys.update(dict.fromkeys(table.column_names))
+        first, places = after, min(MOST_PLACES, 2 * places, VALUES // max(1, len(leaves)))
+    return list(keys)
+
+
+def _parsed(piece: pa.Buffer) -> pa.Table | None:
+    options = json.ReadOptions(use_threads=False, block_size=piece.size + 1)
     try:
-        table = json.read_json(
-            pa.BufferReader(block),
-            read_options=json.ReadOptions(use_threads=False, block_size=len(bytes_)),
-            parse_options=json.ParseOptions(explicit_schema=kinds),
-        )
+        return json.read_json(pa.BufferReader(piece), read_options=options)
     except pa.ArrowException:
         return None  # no JSON, a key twice, or a key with values of several types
-    return table if table.num_rows == len(starts) and all(map(_finite, table.columns)) else None
-
-
-def kinds_of(table: pa.Table) -> pa.Schema:
-    """The types of the keys that are known by now; those that were null throughout are not."""
-    return pa.schema([field for field in table.schema if not _holds_null(field.type)])
 
 
 def _is_utf8(block: pa.Buffer) -> bool:
@@ -89,25 +102,17 @@ def _bounded(bytes_: npt.NDArray[np.uint8], starts: Places) -> bool:
     return bool(np.diff(others, prepend=-1, append=len(bytes_)).max() <= DIGITS)
 
 
-def _finite(values: pa.ChunkedArray) -> bool:
-    """Whether no number is NaN or infinite, which Arrow's parser takes and RFC 8259 has no word for."""
-    return all(pc.all(pc.is_finite(leaf)).as_py() is not False for leaf in _floats(values))
-
-
-def _floats(values: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
-    if isinstance(values, pa.ChunkedArray):
-        for chunk in values.chunks:
-            yield from _floats(chunk)
-    elif pa.types.is_struct(values.type):
+def _leaves(values: pa.Array) -> Iterator[pa.Array]:
+    """The values of all keys that hold no objects or arrays."""
+    if pa.types.is_struct(values.type):
         for part in values.flatten():
-            yield from _floats(part)
+            yield from _leaves(part)
     elif pa.types.is_list(values.type):
-        yield from _floats(values.flatten())
-    elif pa.types.is_floating(values.type):
+        yield from _leaves(values.flatten())
+    else:
         yield values
 
 
-def _holds_null(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(_holds_null(kind.field(place).type) for place in range(kind.num_fields))
-    return _holds_null(kind.value_type) if pa.types.is_list(kind) else pa.types.is_null(kind)
+def _finite(values: pa.Array) -> bool:
+    """Whether no number is NaN or infinite, which Arrow's parser takes and RFC 8259 has no word for."""
+    return not pa.types.is_floating(values.type) or pc.all(pc.is_finite(values)).as_py() is not False

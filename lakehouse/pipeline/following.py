@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from lakehouse.config import Project
-from lakehouse.errors import SourceUnavailableError
-from lakehouse.pipeline.report import Listener, Report
+from lakehouse.errors import ConflictError, LockedError, SourceUnavailableError
+from lakehouse.pipeline.report import Listener, Report, Result
 from lakehouse.pipeline.running import ingest
 
 LONGEST_PAUSE_S = 60.0
+PASSING = (SourceUnavailableError, LockedError, ConflictError)
+"""What time mends: a source that is away, and another program that is at a table."""
 
 
 def follow(
@@ -24,17 +26,22 @@ def follow(
     """Ingest again and again; yields the report of each round.
 
     ``pause(seconds)`` sleeps, and says whether to stop: a run that has begun is always finished first. ``every`` is
-    the pause (seconds) after a round that found nothing; after one that landed something there is none. Where just
-    sources were unavailable the pause doubles, up to a minute; any other failure ends the loop after its report.
-    Raises what :func:`lakehouse.pipeline.ingest` raises.
+    the pause (seconds) after each round, also after one that landed something: a round takes all that there was when
+    it began, and a source that is read whole would be read without an end. Where just sources were unavailable, or
+    another program was at a table, the pause doubles, up to a minute; any other failure ends the loop after its report.
+    Raises what :func:`lakehouse.pipeline.ingest` raises, but LockedError, which is in a report.
     """
     select, rest = tuple(select), every
     while True:
-        report = ingest(project, select=select, wait=wait, listen=listen)
+        try:
+            report = ingest(project, select=select, wait=wait, listen=listen)
+        except LockedError as error:
+            address = error.message.partition(":")[0]
+            report = Report((Result(address, "ingest", "failed", note=error.message, error=error),), 0.0)
         yield report
-        if report.exit_code not in (0, SourceUnavailableError.exit_code):
+        errors = [result.error for result in report.results if result.error is not None]
+        if not all(isinstance(error, PASSING) for error in errors):
             return
-        rest = every if report.exit_code == 0 else min(2 * rest, LONGEST_PAUSE_S)
-        landed = any(result.status == "done" for result in report.results)
-        if pause(0.0 if landed and report.exit_code == 0 else rest):
+        rest = min(2 * rest, LONGEST_PAUSE_S) if errors else every
+        if pause(rest):
             return

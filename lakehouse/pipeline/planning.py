@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from lakehouse.config import Project
 from lakehouse.errors import LakehouseError, NotBuiltError
 from lakehouse.pipeline.report import StepName
+from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
+from lakehouse.sources import require_kind
 from lakehouse.tables.batch import Waiting
 
 
@@ -57,7 +59,8 @@ def _step(workspace: Workspace, address: str, before: dict[str, Step]) -> Step:
     moving = [before[name] for name in inputs if name in before and before[name].action != "unchanged"]
     try:
         if address.startswith("bronze."):
-            return _source_step(workspace, address)
+            with in_words(workspace, address):
+                return _source_step(workspace, address)
         action, why = _table_step(workspace, address, moving)
     except LakehouseError as error:
         step: StepName = "ingest" if address.startswith("bronze.") else "build"
@@ -83,7 +86,9 @@ def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple
 
 def _source_step(workspace: Workspace, address: str) -> Step:
     receipts = workspace.receipts(address)
+    require_kind(workspace.project, address.removeprefix("bronze."), receipts.cursors)
     waits = Waiting.of(workspace.source(address).waiting(receipts.cursors))
     takes = waits.takes or ("nothing new" if receipts.batches else "nothing is there yet")
     action = "unchanged" if not waits.takes else "append" if receipts.table is not None else "new"
-    return Step(address, "ingest", (), action, "; ".join(filter(None, [takes, waits.leaves])))
+    why = workspace.project.redacted("; ".join(filter(None, [takes, waits.leaves])), address)
+    return Step(address, "ingest", (), action, why)

@@ -23,7 +23,7 @@ from lakehouse.config import Project
 from lakehouse.delta import locked
 from lakehouse.errors import UsageError
 from lakehouse.pipeline.quarantine import Quarantine, chosen, quarantine_in, quarantines
-from lakehouse.pipeline.steps import in_words
+from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.spark import open_session
 from lakehouse.tables.quarantine import Again, Parsed, Quarantined, Replays, Resolution

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lakehouse.bronze import land, records
 from lakehouse.bronze.quarantine import resolutions
 from lakehouse.delta import read_table
-from lakehouse.errors import ConservationError, LakehouseError, StorageError
+from lakehouse.errors import ConservationError, LakehouseError
 from lakehouse.gold.building import build_gold
-from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.report import Result
+from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.planning import Work, rebuild
-from lakehouse.tables.batch import Waiting
+from lakehouse.sources import require_kind
+from lakehouse.tables.batch import Batch, Waiting
 from lakehouse.tables.quarantine import decided
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-PY4J = "An error occurred while calling"
-"""What py4j puts before what Java says."""
 
 
 def do_step(spark: SparkSession, workspace: Workspace, address: str) -> Result:
@@ -46,26 +45,33 @@ def _ingest(session: SparkSession, workspace: Workspace, address: str) -> Result
     name = address.removeprefix("bronze.")
     source = workspace.project.config.sources[name]
     receipts = workspace.receipts(address)
+    require_kind(workspace.project, name, receipts.cursors)
     reader = workspace.source(address)
-    batch = reader.plan(session, receipts.cursors)
+    said = partial(workspace.project.redacted, address=address)
+    batch = _said(reader.plan(session, receipts.cursors), said)
     total = Result(address, "ingest", "done")
     if batch is None:
         leaves = Waiting.of(reader.waiting(receipts.cursors)).leaves
         note = "nothing new" if receipts.batches else "nothing is there yet"
-        return Result(address, "ingest", "unchanged", note="; ".join(filter(None, [note, leaves])))
+        return Result(address, "ingest", "unchanged", note=said("; ".join(filter(None, [note, leaves]))))
     while batch is not None:
         try:
             with in_words(workspace, address), closing(batch):
                 done = land(session, name, source, workspace.project.path(address), receipts, batch, workspace.now())
                 now = Result(address, "ingest", "done", done.read, done.landed, done.quarantined, note=done.note)
                 total = _sum(total, now)
-                batch = batch.then()
+                batch = _said(done.then(), said)
         except LakehouseError as error:
             if not total.read:
                 raise
             return replace(total, status="failed", note=error.message, error=error)  # what has landed stays
         receipts = workspace.receipts(address) if batch is not None else receipts
     return total
+
+
+def _said(batch: Batch | None, said: Callable[[str], str]) -> Batch | None:
+    """The batch with words that hold no secret: they stay in its receipt."""
+    return batch if batch is None else replace(batch, took=said(batch.took), note=said(batch.note))
 
 
 def _sum(one: Result, other: Result) -> Result:
@@ -129,39 +135,3 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
     notes += [f"{count:,} rows warn: {rule}" for rule, count in done.warned.items()]
     written = done.inserted + done.updated + done.deleted
     return Result(address, "build", "done", done.rows, written, note="; ".join(notes))
-
-
-@contextmanager
-def in_words(workspace: Workspace, address: str) -> Iterator[None]:
-    """Whatever goes wrong with the table meanwhile is raised as a LakehouseError, and as nothing else."""
-    try:
-        yield
-    except LakehouseError:
-        raise
-    except Exception as error:
-        # A source's own account may hold a secret: only a table's is kept beside ours.
-        cause = None if address.startswith("bronze.") else error
-        raise _in_words(workspace, address, error) from cause
-
-
-def _in_words(workspace: Workspace, address: str, error: Exception) -> LakehouseError:
-    """What Spark or the system says, as one of our errors."""
-    text = str(error)
-    if address.startswith("bronze."):
-        text = workspace.project.config.sources[address.removeprefix("bronze.")].redacted(text)
-    root = workspace.project.root
-    if "No space left on device" in text:
-        return StorageError(
-            f"{address}: the disk {fullest(workspace.project, address)} is full",
-            hint="Free space, then run again: nothing was lost.",
-        )
-    if "Permission denied" in text or isinstance(error, PermissionError):
-        return StorageError(
-            f"{address}: {root} can't be written", hint="Make it writable, or name another root in conf/."
-        )
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(PY4J)]
-    first = lines[0] if lines else type(error).__name__
-    if address.startswith("bronze."):
-        return LakehouseError(f"{address}: {first}", hint="Run it again with --debug to see where it happened.")
-    table = workspace.graph.table(address)
-    return LakehouseError(f"{address}: {first}", hint=f"Its function stands in {table.file}:{table.line}.")

@@ -31,7 +31,7 @@ def literal(value: bool | float | Decimal | date | str) -> Text:
     if isinstance(value, bool):
         return same(str(value).upper())
     if isinstance(value, Decimal):
-        whole, _, fraction = f"{abs(value):f}".partition(".")
+        whole, _, fraction = f"{value.copy_abs():f}".partition(".")
         digits = len(whole.lstrip("0")) + len(fraction) or 1
         return same(f"CAST('{value:f}' AS DECIMAL({digits}, {len(fraction)}))")
     if isinstance(value, int | float):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,6 +18,9 @@ from lakehouse.sources.files.inspection import bronze_name, unusable
 from lakehouse.sources.jdbc import Jdbc
 from lakehouse.sources.kafka import Kafka
 from lakehouse.tables.batch import Source
+
+CURSORS = {"files": "files", "kafka": "offsets", "jdbc": "mode"}
+"""What the cursor of each kind of source has, and that of no other kind."""
 
 
 def open_source(project: Project, name: str, now: Callable[[], datetime] = clock) -> Source:
@@ -34,6 +38,19 @@ def open_source(project: Project, name: str, now: Callable[[], datetime] = clock
     if isinstance(settings, JdbcSource):
         return Jdbc(name, settings, project.path(f"bronze.{name}"))
     return _own(name, settings, folder)
+
+
+def require_kind(project: Project, name: str, cursors: Iterable[dict[str, Any]]) -> None:
+    """Raises ConfigError where the receipts are of another kind of source, whose cursors say nothing to this one.
+
+    What a class of the project's own keeps in its cursors is its own affair.
+    """
+    mark = CURSORS.get(project.config.sources[name].type)
+    if mark is not None and any(mark not in cursor for cursor in cursors):
+        raise ConfigError(
+            f"sources.{name}.type: bronze.{name} holds batches of another kind of source",
+            hint="Give this source another name in conf/, or the type that it had.",
+        )
 
 
 def _require_bronze_names(name: str, columns: list[str]) -> None:
@@ -56,7 +73,7 @@ def _own(name: str, settings: OwnSource, folder: Path) -> Source:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise ConfigError(
-            f"{where}: {module_name} can't be imported: {type(error).__name__}: {error}",
+            f"{where}: {module_name} can't be imported: {type(error).__name__}: {settings.redacted(str(error))}",
             hint="Name a class of your project by its dotted path, such as jobs.sources.Api.",
         ) from error
     kind = getattr(module, class_name, None)

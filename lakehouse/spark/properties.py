@@ -35,12 +35,19 @@ def properties_file(project: Project) -> Path:
     """Write :func:`properties` below the project's .cache/ and return the file's path."""
     file = project.folder / ".cache" / f"spark-{project.env}.properties"
     text = "".join(f"{key} {value}\n" for key, value in sorted(properties(project).items()))
-    if not file.exists() or file.read_text() != text:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or file.read_text() != text or file.stat().st_mode & 0o077:
         draft = file.with_suffix(f".{os.getpid()}")
-        draft.write_text(text)
+        write_for_us(draft, text)
         draft.replace(file)
     return file
+
+
+def write_for_us(file: Path, text: str) -> None:
+    """Write a file that nobody else can read: a property may be a secret."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)  # one that is there would keep its mode
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(text)
 
 
 def environment() -> dict[str, str]:

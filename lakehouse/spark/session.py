@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Project
 from lakehouse.errors import SetupError
 from lakehouse.spark.jars import fetch_jars
-from lakehouse.spark.properties import environment, properties, properties_file
+from lakehouse.spark.properties import environment, properties, properties_file, write_for_us
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,8 +48,7 @@ def _with(project: Project, more: dict[str, str]) -> Path:
     for key, value in more.items():
         merged[key] = f"{merged[key]} {value}" if key.endswith("JavaOptions") and key in merged else value
     file = project.folder / ".cache" / f"spark-{project.env}-{os.getpid()}.properties"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(f"{key} {value}\n" for key, value in sorted(merged.items())))
+    write_for_us(file, "".join(f"{key} {value}\n" for key, value in sorted(merged.items())))
     return file
 
 

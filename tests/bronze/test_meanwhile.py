@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from deltalake import DeltaTable
 
 from lakehouse.bronze import landing
 from lakehouse.config import Project
-from lakehouse.errors import SourceUnavailableError
+from lakehouse.errors import ConflictError, SourceUnavailableError
 from lakehouse.pipeline import ingest
 from lakehouse.sources.files import reading
 from tests.bronze.landed import Landed
@@ -42,11 +43,24 @@ def test_a_file_that_goes_away_before_it_is_read(spark: Any, project: Project, m
     assert "1.csv: can't be read" in result.error.message
 
 
+def restore(table: DeltaTable) -> None:
+    """It takes receipts away: what lands on top of it would hide that their files have to be read again."""
+    table.restore(0)
+
+
+def compact(table: DeltaTable) -> None:
+    table.optimize.compact()
+
+
+@pytest.mark.parametrize("does", [restore, compact])
 @pytest.mark.parametrize("moment", ["before the draft", "within the draft"])
 def test_what_somebody_else_commits_meanwhile_stops_the_batch(
-    spark: Any, project: Project, monkeypatch: pytest.MonkeyPatch, moment: str
+    spark: Any,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    does: Callable[[DeltaTable], None],
 ) -> None:
-    """A RESTORE takes receipts away: what lands on top of it would hide that its files have to be read again."""
     for number in "123":
         write(project, f"{number}.csv", f"a\n{number}\n")
         if number < "3":
@@ -54,13 +68,18 @@ def test_what_somebody_else_commits_meanwhile_stops_the_batch(
     step = "_written" if moment == "before the draft" else "_check_counts"
     real = getattr(landing, step)
 
-    def restored(*arguments: Any) -> Any:
-        DeltaTable(str(project.path("bronze.s"))).restore(0)
+    def meanwhile(*arguments: Any) -> Any:
+        does(DeltaTable(str(project.path("bronze.s"))))
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing, step, restored)
+        patch.setattr(landing, step, meanwhile)
         (result,) = ingest(project).results
-    assert result.error is not None and "Traceback" not in str(result.error)
+    assert isinstance(result.error, ConflictError)
+    assert "somebody else wrote to the table" in str(result.error) and "Run again" in str(result.error)
+    table = DeltaTable(str(project.path("bronze.s")))
+    table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=False)
+    known = {uri.rpartition("/")[2] for uri in table.file_uris()}
+    assert {path.name for path in project.path("bronze.s").rglob("_kind=*/*.parquet")} == known  # no draft is left
     assert ingest(project).exit_code == 0
     assert sorted(row["a"] for row in Landed(project, "s").kinds["record"]) == ["1", "2", "3"]

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from lakehouse.bronze import land
 from lakehouse.config import Project
-from lakehouse.errors import SourceUnavailableError
+from lakehouse.delta import locked
+from lakehouse.errors import ConflictError, LockedError, SourceUnavailableError
 from lakehouse.pipeline.following import follow
 from tests.bronze.landed import Landed
 
@@ -71,8 +74,72 @@ def test_any_other_failure_ends_it(make_project: Any, spark: Any) -> None:
     project = make_project(SOURCES)
     file = project.folder / "data" / "raw" / "a.csv"
     file.write_text("x\n1\n")
-    rounds = follow(project, pause=lambda seconds: pytest.fail("it went on") if seconds else False)
+    rounds = follow(project, pause=lambda seconds: False)
     assert next(rounds).exit_code == 0
     file.write_text("x\n2 changed\n")
     assert next(rounds).exit_code == 1
     assert next(rounds, None) is None
+
+
+def test_a_round_that_landed_something_pauses_too(make_project: Any, spark: Any) -> None:
+    """A source that is read whole would be read again and again without an end."""
+    project = make_project(SOURCES)
+    (project.folder / "data" / "raw" / "a.csv").write_text("x\n1\n")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 2
+
+    reports = list(follow(project, pause=pause, every=1.5))
+    assert [result.status for report in reports for result in report.results] == ["done", "unchanged"]
+    assert pauses == [1.5, 1.5]
+
+
+def test_a_table_at_which_another_run_is_waits_for_it(make_project: Any, spark: Any) -> None:
+    project = make_project(SOURCES)
+    (project.folder / "data" / "raw" / "a.csv").write_text("x\n1\n")
+    pauses: list[float] = []
+    with ExitStack() as busy:
+        busy.enter_context(locked(spark, {"bronze.s": project.lock("bronze.s")}))
+
+        def pause(seconds: float) -> bool:
+            pauses.append(seconds)
+            if len(pauses) == 2:
+                busy.close()
+            return len(pauses) == 3
+
+        reports = list(follow(project, pause=pause, every=1.5))
+    assert [report.exit_code for report in reports] == [LockedError.exit_code, LockedError.exit_code, 0]
+    assert [result.address for report in reports for result in report.results] == ["bronze.s"] * 3
+    assert pauses == [3, 6, 1.5]
+    assert Landed(project, "s").files == ["data/raw/a.csv"]
+
+
+def test_a_table_that_somebody_writes_meanwhile_is_tried_again(
+    make_project: Any, spark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(SOURCES)
+    raw, table = project.folder / "data" / "raw", project.path("bronze.s")
+    (raw / "a.csv").write_text("x\n1\n")
+    calls = [0]
+
+    def met(*given: Any, **more: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('other' = 'program')")
+        return land(*given, **more)
+
+    monkeypatch.setattr("lakehouse.pipeline.steps.land", met)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        pauses.append(seconds)
+        (raw / "b.csv").write_text("x\n2\n")
+        return len(pauses) == 3
+
+    reports = list(follow(project, pause=pause, every=1.5))
+    errors = [type(result.error) for report in reports for result in report.results]
+    assert errors == [type(None), ConflictError, type(None)]
+    assert pauses == [1.5, 3, 1.5]
+    assert Landed(project, "s").files == ["data/raw/a.csv", "data/raw/b.csv"]

@@ -85,6 +85,9 @@ def test_from_the_list_to_nothing_open(command: Any, shop: Project, monkeypatch:
     )
     decided = command("quarantine", "show", "silver.orders", "--all", folder=shop.folder).out
     assert "discarded by " in decided and ": [red]a test[/red]\n" in decided
+    assert command("quarantine", "list", "bronze.orders", folder=shop.folder).out == (
+        "Nothing is open; 2 rows are decided: --all\n"
+    )
     left = json.loads(command("quarantine", "list", "--all", "--json", folder=shop.folder).out)["quarantine"]
     names = ("address", "quarantined", "open", "blocking", "replayed", "discarded")
     assert [tuple(one[name] for name in names) for one in left] == [
@@ -107,6 +110,14 @@ def test_from_the_list_to_nothing_open(command: Any, shop: Project, monkeypatch:
         (["replay", "silver.orders"], "Change the rule or the function"),
         (["replay", "bronze.orders", "--with", "nothing.csv"], "nothing.csv: can't be read"),
         (["show", "bronze.orders", "--id", "abcdef"], "no row has the id 'abcdef'"),
+        (["list", "--id", "abcdef"], "quarantine list takes no --id"),
+        (["list", "--with", "x"], "quarantine list takes no --with"),
+        (["list", "--because", "x"], "quarantine list takes no --because"),
+        (["list", "-n", "20"], "quarantine list takes no --limit"),
+        (["show", "bronze.orders", "--wait", "1"], "quarantine show takes no --wait"),
+        (["replay", "bronze.orders", "--because", "x"], "quarantine replay takes no --because"),
+        (["replay", "bronze.orders", "--limit", "5"], "quarantine replay takes no --limit"),
+        (["discard", "bronze.orders", "--with", "x"], "quarantine discard takes no --with"),
     ],
 )
 def test_mistakes_are_usage_errors(command: Any, make_project: Any, words: list[str], said: str) -> None:

@@ -22,11 +22,12 @@ def settings(**named: Any) -> JdbcSource:
         ("jdbc:mysql://h/d?sslMode=REQUIRED", "h/d"),
         ("jdbc:sqlserver://h:1;databaseName=d;ENCRYPT=true;password=s3cret", "h:1/d"),
         ("jdbc:oracle:thin:@//h:1521/service", "h:1521/service"),
+        ("jdbc:exa:h:8563", "h:8563"),
     ],
 )
 def test_the_place_has_no_secret(url: str, place: str) -> None:
     assert parse_address(url).place == place
-    source = settings(url=url)
+    source = settings(url=url, driver="a.B")
     assert source.model_dump(mode="json")["url"] == place
     assert "s3cret" not in repr(source) + str(source) + source.model_dump_json()
 
@@ -55,6 +56,34 @@ def test_what_could_load_something_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must|parameter") as caught:
         parse_address(url)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "jdbc:postgresql://h/d?user=u&password=s3cr&Hunter2",
+        "jdbc:postgresql://h/d?user=u&password=s3cr&Hunter2=",
+        "jdbc:postgresql://h/d?password=Hunter2&password=s3cr",
+        "jdbc:sqlserver://h;databaseName=d;password={a;Hunter2;b}",
+        "jdbc:sqlserver://h;databaseName=d;password={a;Hunter2=b}",
+        "jdbc:teradata://h/USER=u,PASSWORD=Hunter2",
+        "jdbc:teradata://h/u,Hunter2",
+        "jdbc:teradata://h,PASSWORD=Hunter2/d",
+        "jdbc:db2://h:50000/db:user=u;Hunter2=x",
+        "jdbc:db2://h:50000/db:Hunter2",
+        "jdbc:mysql://h/d#x&password=Hunter2",
+        "jdbc:mysql://h/d%23x%26password%3DHunter2",
+    ],
+)
+def test_what_may_be_the_end_of_a_password_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="must name host|a parameter") as caught:
+        parse_address(url)
+    assert "Hunter2" not in str(caught.value)
+
+
+def test_a_name_in_front_of_the_password_is_shown() -> None:
+    with pytest.raises(ValueError, match="not allowed: tunnel, a name that is not shown;"):
+        parse_address("jdbc:postgresql://h/d?tunnel=x&password=s3cr&odd=y")
 
 
 @pytest.mark.parametrize(

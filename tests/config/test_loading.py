@@ -207,6 +207,62 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_of_nobody_is_a_problem(tmp_path: Path) -> None:
+    base = BASE.replace("raw/weather.json", "${file:~nosuchuser/x}")
+    assert problems(write(tmp_path, base))[1:] == [
+        "conf/base.yaml:9: sources.weather.path: the file ~nosuchuser/x can't be read: there is no such user"
+    ]
+
+
+KEPT = """\
+name: flights
+root: "${env:ROOT}"
+tables: jobs.flights
+sources:
+  flights: {type: files, format: csv, path: "${env:PATTERN}", columns: {id: bigint}}
+  topic:
+    type: kafka
+    servers: "${env:SERVERS}"
+    topic: "${env:TOPIC}"
+    value: json
+    security_protocol: SASL_PLAINTEXT
+    sasl_mechanism: PLAIN
+    username: "${env:READER}"
+    password: "${env:SHORT}"
+  table: {type: jdbc, url: "jdbc:postgresql://${env:HOST}/${env:SHORT}", table: "${env:TABLE}"}
+"""
+
+
+def test_what_was_put_in_is_in_nothing_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {
+        "ROOT": "/mnt/canary-root",
+        "PATTERN": "/mnt/canary-files/*.csv",
+        "SERVERS": "canary-a:1,canary-b:2",
+        "READER": "canary-reader",
+        "HOST": "canary-host",
+        "TABLE": "canary_table",
+        "TOPIC": "flights",  # as a source is called: it stands in too much that is said
+        "SHORT": "abc",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    project = load_project(write(tmp_path, KEPT))
+    sources = project.config.sources
+    assert project.root == Path("/mnt/canary-root")
+    assert sources["topic"].said | {"password": ""} == {
+        **{"type": "kafka", "servers": "…", "topic": "flights", "value": "json", "username": "…", "password": ""},
+        **{"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"},
+    }
+    assert sources["flights"].said["path"] == "…"
+    assert sources["table"].said == {"type": "jdbc", "url": "…/abc", "table": "…"}
+    said = "canary-b:2 of /mnt/canary-files/1.csv in /mnt/canary-root/bronze: flights, abc"
+    assert project.redacted(said) == "… of …1.csv in …/bronze: flights, abc"
+    assert project.redacted("bronze.topic: abc", "bronze.topic") == "bronze.topic: …"
+    assert sources["topic"].redacted("canary-b:2 knows no canary-reader: abc") == "… knows no …: …"
+    assert project.without_any_secret("abc") == "…"
+    assert "canary" not in repr(project) + str(sources["flights"])
+
+
 def test_a_variable_is_needed_only_where_it_is_used(tmp_path: Path) -> None:
     base = BASE.replace('"raw/*.csv"', '"${env:NO_SUCH_VARIABLE}"')
     project = write(tmp_path, base, local="sources:\n  flights: {type: files, format: csv, path: x}\n")

@@ -12,16 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.kernels.jsonlines import DEEPEST, DIGITS, LONGEST, LONGEST_NUMBER, kinds_of, sound_objects
+from lakehouse.kernels.jsonlines import (
+    DEEPEST,
+    DIGITS,
+    FEWEST_PLACES,
+    LONGEST,
+    LONGEST_NUMBER,
+    MOST_LEAVES,
+    sound_objects,
+)
 
 PIECES = [b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\r", b" ", b"0", b"1", b"-", b".", b"e", b"\0"]
 PIECES += [b"NaN", b"null", b"true", b"Infinity", b'"a"', b'"a":1', b"\xff", b"\xc3\xa9", b"\\u0061", b"\\ud800", b"//"]
 
 
-def proved(*values: bytes, kinds: pa.Schema | None = None) -> pa.Table | None:
+def proved(*values: bytes) -> list[str] | None:
     lengths = np.array([len(value) for value in values])
     ends = np.cumsum(lengths + 1) - 1
-    return sound_objects(pa.py_buffer(b"\n".join(values)), ends - lengths, ends, kinds)
+    return sound_objects(pa.py_buffer(b"\n".join(values)), ends - lengths, ends)
 
 
 def is_object(raw: bytes) -> bool:
@@ -108,12 +116,26 @@ def test_what_nests_too_deep_or_is_too_long_is_not_proved() -> None:
     assert proved(b'{"a":"%s","b":[%s]}' % (b"[" * DEEPEST, b",".join([b"[1]"] * 300))) is None  # by count alone
 
 
-def test_a_key_of_several_types_is_not_proved_in_later_blocks_either() -> None:
-    first = proved(b'{"a":1,"b":null,"c":{"d":null}}')
-    assert first is not None
-    assert kinds_of(first).names == ["a"]
-    assert proved(b'{"a":2,"b":"x","c":{"d":1}}', kinds=kinds_of(first)) is not None
-    assert proved(b'{"a":"x"}', kinds=kinds_of(first)) is None
+def test_a_bad_one_behind_many_good_ones_is_found() -> None:
+    many = [b'{"a":%d,"b":{"c":[%d]}}' % (number, number) for number in range(5000)]
+    assert proved(*many) == ["a", "b"]
+    for at in (0, 1, 63, 64, 1023, 1024, 4999):
+        assert proved(*many[:at], b'{"a":1,"a":2}', *many[at:]) is None
+        assert proved(*many[:at], b'{"a":1}{"a":2}', *many[at:]) is None
+
+
+def test_types_may_differ_far_apart_and_keys_may_be_many() -> None:
+    """Objects used as maps: memory grows with those that are parsed together, not with all."""
+    first = FEWEST_PLACES + 2 * FEWEST_PLACES  # two pieces
+    assert proved(*[b'{"a":1}'] * first, b'{"a":"x"}') == ["a"]
+    assert proved(b'{"a":1}', b'{"a":"x"}') is None
+    own_keys = [b'{"id":1,"of":{"user-%d":1}}' % number for number in range(20_000)]
+    before = pa.total_allocated_bytes()
+    pool = pa.default_memory_pool()
+    assert proved(*own_keys) == ["id", "of"]
+    assert pa.total_allocated_bytes() - before < 2**20
+    assert pool.max_memory() is None or pool.max_memory() < 2**30
+    assert proved(b"{%s}" % b",".join(b'"k%d":1' % number for number in range(MOST_LEAVES + 1))) is None
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"nan", b"+1", b"01", b"1.", b".5"])

@@ -22,7 +22,14 @@ def run(project: Project) -> None:
         assert report.exit_code == 0, [str(result.error) for result in report.results if result.error]
 
 
-@pytest.mark.parametrize("lost", ["silver gold state", "silver", "gold", "state", "silver state"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        *(pytest.param(lost, marks=pytest.mark.torture) for lost in ("silver", "gold", "state")),
+        "silver state",
+        "silver gold state",
+    ],
+)
 def test_what_is_deleted_comes_back(spark: Any, make_project: Any, lost: str) -> None:
     project = make_project(SOURCES, TABLES)
     rows: list[Row] = []

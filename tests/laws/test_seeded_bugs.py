@@ -150,6 +150,24 @@ BUGS = {
     "nothing is locked": Bug(
         "delta/lock.py", "lock = channel.tryLock()", "lock = channel.lock(0, 1, True)", "tests/bronze/test_locks.py"
     ),
+    "late commits are passed over": Bug(
+        "sources/jdbc/exported.py",
+        "Window(snapshot.xmin, seen).as_json()",
+        "Window(snapshot.xmax, seen).as_json()",
+        "tests/sources/jdbc/test_incremental.py::test_a_late_commit_with_a_lower_cursor_lands",
+    ),
+    "just the first values of a file are looked at": Bug(
+        "sources/kafka/proving.py",
+        'return all(map(_objects if kind == "json" else _texts, _values(file)))',
+        'return (_objects if kind == "json" else _texts)(next(_values(file)))',
+        "tests/sources/kafka/test_proving.py::test_one_bad_value_is_found_wherever_it_stands",
+    ),
+    "records of transactions that were aborted are read": Bug(
+        "sources/kafka/reading.py",
+        '"kafka.isolation.level": "read_committed"',
+        '"kafka.isolation.level": "read_uncommitted"',
+        "tests/sources/kafka/test_landing.py::test_only_what_is_committed_lands",
+    ),
     "what a killed commit left stops the next": Bug(
         "delta/commit.py",
         "writer.createOrReplace()",

@@ -75,7 +75,9 @@ def test_a_wider_type_rebuilds_in_place(shop: Project, make_project: Any) -> Non
     agree(shop.root, ROWS)
 
 
-@pytest.mark.parametrize("address", ["silver.orders", "gold.totals", "bronze.orders"])
+@pytest.mark.parametrize(
+    "address", ["silver.orders", "gold.totals", pytest.param("bronze.orders", marks=pytest.mark.torture)]
+)
 def test_a_restored_table_ends_right(spark: Any, shop: Project, address: str) -> None:
     more: list[Row] = [(1, 2, "ada", 11, "paid"), (9, 1, "eve", 1, "new")]
     write_orders(shop.folder, "2", more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.poison.kinds import Kind, Record
+from tests.poison.kinds import Kind, Record, whole
 
 BEFORE, AFTER = b'{"id":"g1"}\n', b'{"id":"g2"}\n'
 GOOD = ({"id": "g1"}, {"id": "g2"})
@@ -55,11 +55,15 @@ BROKEN = [
     one("comment", b'{"id":1} // one\n', "it is not JSON"),
     one("two-in-a-line", b'{"id":1}{"id":2}\n', "it is not JSON"),
     one("nameless-key", b'{"":1}\n', "it has a key without a name"),
+    one("nul-key", b'{"\\u0000":"lost","id":"x"}\n', "holds a NUL"),
     one("engine-key", b'{"_raw":1}\n', "a name that bronze keeps for itself"),
     one("long-key", b'{"' + b"k" * 50_001 + b'":1}\n', "a key is longer than 50,000 characters"),
     one("csv", b"id,name\n", "it is not JSON"),
     one("bom-inside", b'\xef\xbb\xbf{"id":1}\n', "it is not JSON"),
-    lines("pretty-printed", b'{\n  "id": 1\n}\n', "it is not JSON"),
+    whole("pretty-printed", b'{\n  "id": 1\n}\n', "it is JSON of many lines", FIX),
+    whole("pretty-printed-array", b'[\n  {\n    "id": 1\n  }\n]\n', "it is JSON of many lines", FIX),
+    whole("array-of-lines", b'\n[\r\n{"id":1},\r\n{"id":2}\r\n]\r\n', "it is JSON of many lines", FIX),
+    one("opened-and-left", b"{\n", "it is not JSON"),
     lines("utf16", '\ufeff{"id":1}\n'.encode("utf-16-le"), ""),
     lines("one-array-of-all", b'[{"id":1},\n{"id":2}]\n', "it is not JSON"),
 ]

@@ -238,3 +238,36 @@ def test_a_torn_last_line_says_so(tmp_path: Path) -> None:
     (reject,) = inspect_csv(path, "f.csv", ",").rejects
     assert reject.raw == b"3"
     assert "torn" in reject.reason
+
+
+@pytest.mark.parametrize("start", ["\ufeff", "\n", "\r\n\n", "\ufeff\n\r\n"])
+@pytest.mark.parametrize("header", ["n,é", '"n",é'])
+def test_a_mark_and_blank_lines_before_the_header_keep_a_file_whole(
+    spark: Any, tmp_path: Path, start: str, header: str
+) -> None:
+    """Every file that Excel writes has a mark: split here it would take a multiple of its size."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.files.maxPartitionBytes", "2000")
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_bytes((f"{start}{header}\n" + "x,y\n" * 1500 + "last,").encode())
+    (tmp_path / "none.csv").write_bytes(f"{start}{header}".encode())
+    found = inspect_csv(tmp_path / "a.csv", "a.csv", ",")
+    assert (found.columns, found.records, found.rejects, found.rows) == (("n", "é"), 1501, (), None)
+    batch = plan_batch("s", FilesSource(type="files", format="csv", path="*.csv"), tmp_path, [])
+    assert batch is not None
+    frame = batch.read(session)
+    assert frame.columns == ["n", "é", "_file", "_row"]
+    assert frame.rdd.getNumPartitions() > 2
+    rows = frame.orderBy("_file", "_row").collect()
+    assert [tuple(row)[:3] for row in rows] == [
+        (*values, f"{name}.csv") for name in "ab" for values in [("x", "y")] * 1500 + [("last", None)]
+    ]
+    assert len({(row._file, row._row) for row in rows}) == 3002
+
+
+def test_many_blank_lines_before_the_header(tmp_path: Path) -> None:
+    """Spark looks for the header in the first piece that it makes of a file."""
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"\n" * 5000 + b"a,b\n1,2\n")
+    found = inspect_csv(path, "f.csv", ",")
+    assert found.rows is not None and found.rows.to_pylist() == [{"a": "1", "b": "2", "_row": 5004}]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import SourceChangedError, SourceUnavailableError
+from lakehouse.errors import ConfigError, SourceChangedError, SourceUnavailableError
 from lakehouse.sources.files.landed import ignored_changes, landed_files
 from lakehouse.sources.files.listing import list_files
 from lakehouse.sources.files.planning import Files
@@ -202,3 +202,68 @@ def test_a_sentence_names_some_of_many(tmp_path: Path) -> None:
         write(tmp_path, f"{number:04}")
     waits = files(tmp_path, marker="_SUCCESS").waiting([])
     assert waits.leaves.endswith("raw/0004 (left until _SUCCESS stands beside it) and 1,195 more")
+
+
+@pytest.mark.parametrize("path", ["raw", "raw/", "raw/sub", "*/sub", "./raw", ".", "..", "/", "//", "{folder}/raw"])
+def test_a_path_that_is_a_folder_is_said(tmp_path: Path, path: str) -> None:
+    (tmp_path / "raw" / "sub").mkdir(parents=True)
+    said = path.format(folder=tmp_path)
+    source = Files("s", FilesSource(type="files", format="csv", path=said), tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        source.plan(None, [])  # type: ignore[arg-type]
+    assert caught.value.message == f"sources.s.path: {said} is a folder"
+    assert f"Write {said.rstrip('/')}/* for" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["raw/a", "raw/*", "raw/*/a", "*/a", "raw/**/a"])
+def test_a_path_without_a_file_yet_waits(tmp_path: Path, path: str) -> None:
+    (tmp_path / "raw" / "sub").mkdir(parents=True)
+    assert Files("s", FilesSource(type="files", format="csv", path=path), tmp_path).waiting([]).takes == ""
+
+
+@pytest.mark.parametrize("path", ["{long}", "{long}/*", "raw/{long}", "raw/*/{long}", "./{long}/*"])
+def test_a_name_that_is_too_long_is_said(tmp_path: Path, path: str) -> None:
+    (tmp_path / "raw" / "sub").mkdir(parents=True)
+    source = FilesSource(type="files", format="csv", path=path.format(long="é" * 128))
+    with pytest.raises(SourceUnavailableError, match="File name too long") as caught:
+        Files("s", source, tmp_path).waiting([])
+    assert "Shorten the name" in caught.value.hint
+
+
+def test_no_name_holds_a_nul() -> None:
+    with pytest.raises(ValueError, match="holds a NUL"):
+        FilesSource(type="files", format="csv", path="raw/\0*")
+
+
+def test_some_of_many_changed_files_are_named(tmp_path: Path) -> None:
+    for number in range(300):
+        write(tmp_path, f"{number:03}.csv")
+    first = planned(files(tmp_path)).cursor
+    for number in range(300):
+        write(tmp_path, f"{number:03}.csv", "a\n2\n", at=10 * HOUR)
+    with pytest.raises(SourceChangedError) as caught:
+        files(tmp_path).waiting([first])
+    assert caught.value.message.startswith("sources.s: 300 file(s) changed after they landed: raw/000.csv (landed with")
+    assert caught.value.message.endswith("and 295 more")
+    assert len(caught.value.message) < 500
+
+
+def test_who_mended_a_rejected_file_need_not_put_it_back(tmp_path: Path) -> None:
+    write(tmp_path, "sound.csv")
+    write(tmp_path, "bad.csv", "a,a\n1,2\n")
+    write(tmp_path, "empty.csv", "a\n")
+    first = planned(files(tmp_path)).cursor
+    write(tmp_path, "bad.csv", "a,b\n1,2\n", at=10 * HOUR)
+    with pytest.raises(SourceChangedError) as caught:
+        files(tmp_path).waiting([first])
+    assert caught.value.message == "sources.s: 1 file(s) changed of which nothing landed, all was rejected: raw/bad.csv"
+    assert "lakehouse quarantine replay bronze.s --id ID --with FILE" in caught.value.hint
+    assert "sources.s.changed: reread" in caught.value.hint
+    assert "old bytes" not in caught.value.hint
+    for name in ("sound.csv", "empty.csv"):  # a file of a header alone has landed, with nothing in it
+        write(tmp_path, name, "a\n7\n7\n", at=10 * HOUR)
+    with pytest.raises(SourceChangedError) as caught:
+        files(tmp_path).waiting([first])
+    assert "2 file(s) changed after they landed: raw/empty.csv" in caught.value.message
+    assert "1 file(s) changed of which nothing landed, all was rejected: raw/bad.csv" in caught.value.message
+    assert "Put the old bytes back" in caught.value.hint and "--with FILE" in caught.value.hint

@@ -85,12 +85,12 @@ def outside(
     if kind == "own":
         project = make_project("  s: {type: jobs.lines.Lines, options: {file: lines.txt}}")
         (project.folder / "jobs" / "lines.py").write_text(OWN)
-        return Outside(project, lambda values: _append(project.folder / "lines.txt", values))
+        return Outside(project, lambda values: append_lines(project.folder / "lines.txt", values))
     project = make_project(f"  s: {{type: files, format: {kind}, path: data/raw/*}}")
     return Outside(project, lambda values: _write(project.folder / "data" / "raw", kind, values))
 
 
-def _append(file: Path, values: Sequence[str]) -> None:
+def append_lines(file: Path, values: Sequence[str]) -> None:
     with file.open("a") as lines:
         lines.writelines(f"{value}\n" for value in values)
 
@@ -127,7 +127,11 @@ def test_each_record_lands_once(spark: Any, outside: Outside) -> None:
     assert ingest(outside.project).results[0].status == "unchanged"
 
 
-@pytest.mark.parametrize("outside", KINDS, indirect=True)
+@pytest.mark.parametrize(
+    "outside",
+    [pytest.param(kind, marks=[pytest.mark.torture] * (kind in ("json", "parquet", "text"))) for kind in KINDS],
+    indirect=True,
+)
 def test_a_run_that_dies_at_any_step_is_just_run_again(
     spark: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:

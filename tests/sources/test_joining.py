@@ -23,8 +23,9 @@ from tests.sources import rfc4180
 FIELDS = st.sampled_from(["", "a", " ", "é", '""', '"q""q"', '"x;y"', "{}", "17"])
 LINES = st.lists(st.one_of(st.tuples(FIELDS, FIELDS).map(";".join), st.just("")), max_size=5)
 ENDS = st.sampled_from(["\n", "\r\n"])
-CSV = st.tuples(ENDS, LINES, st.booleans()).map(
-    lambda made: "h;i" + made[0] + made[0].join(made[1]) + made[0] * made[2]
+STARTS = st.sampled_from(["", "\ufeff", "\n", "\ufeff\r\n\n"])
+CSV = st.tuples(ENDS, LINES, st.booleans(), STARTS).map(
+    lambda made: made[3] + "h;i" + made[0] + made[0].join(made[1]) + made[0] * made[2]
 )
 OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "é {}"]), st.sampled_from([1, "", "}", "\n{", None, [{}], {}]))
 JSON = st.tuples(
@@ -79,7 +80,9 @@ def test_spark_reads_the_same_joined_or_not(
 ) -> None:
     (tmp_path / "raw").mkdir()
     for number in range(7):
-        text = f'a,b\n{number},"x,y"\n\n{number},\n' if kind == "csv" else f'{{"a":{number}.50,"b":"x"}}\n{{"b":null}}'
+        start = "\ufeff\n" * (number > 3)
+        csv = f'{start}a,b\n{number},"x,y"\n\n{number},\n'
+        text = csv if kind == "csv" else f'{{"a":{number}.50,"b":"x"}}\n{{"b":null}}'
         (tmp_path / "raw" / f"f {number}%2F.{kind}").write_text(text)
     source = FilesSource(type="files", format=kind, path="raw/*")  # type: ignore[arg-type]
 

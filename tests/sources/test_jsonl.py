@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from lakehouse.config import FilesSource
 from lakehouse.sources.files import jsonl
 from lakehouse.sources.files.jsonl import inspect_jsonl
 from lakehouse.sources.files.planning import plan_batch
+from tests.sources.readers import counted_readers
 
 Line = tuple[bytes, dict[str, str | None] | None]
 """A line without its end, and what it holds: None for a reject."""
@@ -57,6 +59,8 @@ DEFECTS: list[bytes] = [
     b"null",
     b'[{"a":1}]',
     b'{"":1}',
+    b'{"\\u0000":1}',
+    b'{"b":1,"x\\u0000y":2}',
     b'{"_file":1}',
     b'{"b":1,"B":2}',
     b'{"e f":1,"e_f":2}',
@@ -211,3 +215,58 @@ def test_what_arrow_proves_the_exact_parser_says_too(tmp_path: Path, seed: int) 
         assert (fast.records, fast.rejects, fast.columns) == (exact.records, exact.rejects, exact.columns), lines
         proved += jsonl.count_sound(path, lambda _: "") is not None
     assert proved > 50
+
+
+def test_keys_in_another_order_need_no_other_reader(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = counted_readers(monkeypatch)
+    expected = []
+    for number, keys in enumerate([*permutations("abc"), *permutations("ad"), ()]):
+        values = {key: f"{key}{number}" for key in keys}
+        (tmp_path / f"{number}.json").write_text(json.dumps(values) + "\n")
+        expected.append((f"{number}.json", *(values.get(key) for key in "abcd")))
+    batch = plan_batch("s", FilesSource(type="files", format="json", path="*.json"), tmp_path, [])
+    assert batch is not None
+    rows = batch.read(spark).select("_file", "a", "b", "c", "d").collect()
+    assert sorted(map(tuple, rows)) == expected
+    assert opened == [9]
+
+
+def test_keys_that_clash_in_bronze_are_read_apart(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = counted_readers(monkeypatch)
+    for number, key in enumerate(["e f", "e_f", "e=f", "e f", "g"]):
+        (tmp_path / f"{number}.json").write_text(json.dumps({key: number}))
+    batch = plan_batch("s", FilesSource(type="files", format="json", path="*.json"), tmp_path, [])
+    assert batch is not None
+    rows = batch.read(spark).select("_file", "e_f", "g").collect()
+    assert [(row.e_f, row.g) for row in sorted(rows)] == [(n, None) for n in "0123"] + [(None, "4")]
+    assert sorted(opened) == [1, 1, 3]
+
+
+MANY_LINES = [
+    (json.dumps([{"a": 1}, {"a": [2]}], indent=2), "jq -c '.[]'"),
+    (json.dumps({"a": 1, "b": {}}, indent="\t"), "jq -c ."),
+    ("\ufeff\r\n \n[\r\n{},\r\n{}\r\n]", "jq -c '.[]'"),
+    ('[{\n"a": 1}]\n', "jq -c '.[]'"),
+    ("{\n}\n{\n}\n", "jq -c ."),
+]
+
+
+@pytest.mark.parametrize(("text", "command"), MANY_LINES)
+def test_json_of_many_lines_is_one_reject_with_a_hint(tmp_path: Path, text: str, command: str) -> None:
+    path = tmp_path / "f.json"
+    path.write_bytes(text.encode())
+    found = inspect_jsonl(path, "f.json")
+    (reject,) = found.rejects
+    assert (found.columns, found.records, found.rows) == ((), 0, None)
+    assert (reject.offset, reject.line, reject.raw) == (0, 0, text.encode())
+    assert reject.reason == f"it is JSON of many lines; this source takes one object a line ({command})"
+
+
+@pytest.mark.parametrize("first", ["[1]", "[", "{", "{ {", '{"a":'])
+def test_a_torn_line_does_not_take_the_file_away(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "f.json"
+    path.write_text(f'{first} x\n{{"a":1}}\n' if first == "[" else f'{first}\n{{"a":1}}\n')
+    found = inspect_jsonl(path, "f.json")
+    assert (found.records, [reject.line for reject in found.rejects]) == (1, [1])

@@ -89,7 +89,7 @@ def test_what_a_source_says_holds_no_secret(spark: Any, project: Project) -> Non
         ("jobs.counter.Counter", "jobs.conter.Counter", "jobs.conter can't be imported"),
         ("jobs.counter.Counter", "jobs.counter.Conter", "Did you mean 'Counter'"),
         ("jobs.counter.Counter", "jobs.counter.Path", "it has no waiting and no plan"),
-        ("file: end.txt", "fil: end.txt", "needs the option file; it has {'fil': '…', 'key': '…'}"),
+        ("file: end.txt", "fil: end.txt", "needs the option file; it has {'fil': 'end.txt', 'key': '…'}"),
     ],
 )
 def test_a_mistake_is_named_and_no_secret_is(
@@ -176,3 +176,95 @@ def test_a_run_that_dies_at_its_commit_lands_it_once(
             ingest(project)
     assert ingest(project).exit_code == 0
     assert sorted(row["n"] for row in Landed(project, "numbers").kinds["record"]) == [0, 1, 2]
+
+
+def test_what_waiting_raises_holds_no_secret_and_stops_nothing_else(spark: Any, make_project: Any) -> None:
+    project = make_project(
+        "  numbers: {type: jobs.counter.Counter, options: {file: end.txt, key: s3cret}}\n"
+        "  others: {type: jobs.other.Counter, options: {file: end.txt}}"
+    )
+    (project.folder / "end.txt").write_text("3")
+    (project.folder / "jobs" / "other.py").write_text(COUNTER)
+    raising = 'raise OSError("401 for ?key=s3cret")\n        return f"what'
+    (project.folder / "jobs" / "counter.py").write_text(COUNTER.replace('return f"what', raising))
+    wrong, other = plan(project).steps
+    assert (wrong.action, wrong.why) == ("blocked", "bronze.numbers: 401 for ?key=…")
+    assert (other.action, other.why) == ("new", "what end.txt says")
+    failed, done = ingest(project, select=["bronze.numbers", "bronze.others"]).results
+    assert (failed.status, done.status) == ("done", "done"), "its plan() is another matter"
+
+
+SPEAKING = """
+from lakehouse.errors import SourceUnavailableError
+from lakehouse.tables.batch import Batch
+
+
+class Speaking:
+    def __init__(self, name, options, folder):
+        self.url, self.fails = options["url"], options.get("fails")
+
+    def waiting(self, cursors):
+        return f"what {self.url} has"
+
+    def plan(self, session, cursors):
+        if self.fails == "unavailable":
+            raise SourceUnavailableError(f"no answer of {self.url}", hint=f"Try {self.url}")
+
+        url = self.url  # a worker can't import this class
+
+        def rows(frames):
+            yield from frames
+            raise OSError(13, "Permission denied", url)
+
+        def read(session):
+            frame = session.range(1).selectExpr("id AS n", "'numbers' AS _file", "id AS _row")
+            return frame.mapInPandas(rows, frame.schema) if self.fails == "executor" else frame
+
+        return Batch(cursor={"end": 1}, took=f"page of {self.url}", note=f"as {self.url}", read=read, records=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ("no", ""),
+        ("unavailable", "no answer of …\n  Try …"),
+        ("executor", "PermissionError: [Errno 13] Permission denied: '…'"),
+    ],
+)
+def test_what_was_put_in_is_in_no_words_of_a_run(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, fails: str, said: str
+) -> None:
+    monkeypatch.setenv("URL", "https://canary/path")
+    settings = f'  s: {{type: jobs.speaking.Speaking, options: {{url: "${{env:URL}}", fails: "{fails}"}}}}'
+    project = make_project(settings)
+    (project.folder / "jobs" / "speaking.py").write_text(SPEAKING)
+    assert plan(project).steps[0].why == "what … has"
+    (result,) = ingest(project).results
+    if said:
+        assert said in str(result.error)
+        assert not str(result.error).startswith("bronze.s: :")
+        assert "canary" not in str(result.error) + result.note
+        return
+    assert (result.error, result.note) == (None, "as …")
+    (receipt,) = Landed(project, "s").receipts.values()
+    assert (receipt["took"], receipt["note"]) == ("page of …", "as …")
+
+
+def test_batches_of_another_kind_of_source_stop_that_source_alone(
+    spark: Any, project: Project, make_project: Any
+) -> None:
+    assert ingest(project).exit_code == 0
+    (project.folder / "data" / "raw" / "1.csv").write_text("a\n1\n")
+    for settings in (
+        "{type: files, format: csv, path: data/raw/*.csv}",
+        "{type: kafka, servers: h:1, topic: t, value: json}",
+        "{type: jdbc, url: jdbc:postgresql://h/d, table: t}",
+    ):
+        changed = make_project(f"  numbers: {settings}\n  others: {{type: files, format: csv, path: data/raw/*.csv}}")
+        wrong, other = plan(changed).steps
+        assert (wrong.action, other.action != "blocked") == ("blocked", True)
+        failed, done = ingest(changed).results
+        assert "bronze.numbers holds batches of another kind of source" in str(failed.error)
+        assert "another name" in str(failed.error)
+        assert done.error is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import ContractError
-from lakehouse.sources.files.parquet import inspect_parquet
+from lakehouse.sources.files.parquet import inspect_parquet, row_files
 from lakehouse.sources.files.planning import plan_batch
+from tests.sources.readers import counted_readers
 
 SOURCE = FilesSource(type="files", format="parquet", path="*.parquet")
 Batch = Any
@@ -124,6 +125,24 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "50 digits": (written(pa.table({"d": pa.array([1], pa.decimal256(50, 2))})), "more than 38 digits"),
     "a column twice": (written(pa.table([pa.array([1])] * 2, names=["a", "a"])), "there twice"),
     "a column in two cases": (written(pa.table({"a": [1], "A": [2]})), "there twice"),
+    "a uuid": (written(pa.table({"u": pa.array([b"\1" * 16], pa.uuid())})), "'u' is of the type UUID"),
+    **{
+        f"a field with {bad!a} in its name": (
+            written(pa.table({"s": pa.array([[{f"a{bad}b": 1}]])})),
+            f"'s' has a field {f'a{bad}b'!r}, a name that Delta refuses",
+        )
+        for bad in " ,;{}()\n\t="
+    },
+    "a field refused in a map": (
+        written(
+            pa.table({"m": pa.array([[("k", {"a b": 1})]], pa.map_(pa.string(), pa.struct([("a b", pa.int8())])))})
+        ),
+        "'m' has a field 'a b'",
+    ),
+    "a field in two cases": (
+        written(pa.table({"s": pa.array([{"x": {"a": 1, "A": 2}}])})),
+        "'s' has a field 'A' twice",
+    ),
     "a column of ours": (written(pa.table({"_kind": [1]})), "keeps for itself"),
 }
 
@@ -145,14 +164,53 @@ def test_a_name_that_spark_passes_over_is_quarantined(tmp_path: Path, name: str)
     assert "rename it" in found.rejects[0].reason
 
 
-@pytest.mark.parametrize(("one", "other"), [(pa.int32(), pa.int64()), (pa.int64(), pa.string())])
-def test_two_types_in_one_batch_are_refused_by_name(
-    spark: Any, tmp_path: Path, one: pa.DataType, other: pa.DataType
+@pytest.mark.parametrize("year", [1, 1500, 1969, 2026, 2262, 2263, 3000, 9999])
+def test_a_row_keeps_its_old_times(tmp_path: Path, year: int) -> None:
+    at = datetime(year, 7, 8, 1, 2, 3, 456789)
+    rows = pa.table({"at": pa.array([None, at], pa.timestamp("us"))})
+    (tmp_path / "a.parquet").write_bytes(written(rows, use_deprecated_int96_timestamps=True))
+    ((row, raw),) = row_files(tmp_path / "a.parquet", {1})
+    with pq.ParquetFile(BytesIO(raw), coerce_int96_timestamp_unit="us") as file:
+        assert file.schema.column(0).physical_type == "INT96"
+        assert (row, file.read().to_pylist()) == (1, [{"at": at}])
+
+
+def test_spark_reads_the_same_old_time_in_a_row_of_its_own(spark: Any, tmp_path: Path) -> None:
+    text = "9999-12-31 23:59:59.999999"
+    rows = pa.table({"at": pa.array([datetime(3000, 1, 1), datetime.fromisoformat(text)], pa.timestamp("us"))})
+    (tmp_path / "a.parquet").write_bytes(written(rows, use_deprecated_int96_timestamps=True))
+    ((_, raw),) = row_files(tmp_path / "a.parquet", {1})
+    (tmp_path / "row.parquet").write_bytes(raw)
+    found = [
+        spark.read.parquet(str(tmp_path / name)).selectExpr("unix_micros(max(at)) AS at").collect()[0].at
+        for name in ("a.parquet", "row.parquet")
+    ]
+    assert found == [253402300799999999] * 2
+
+
+def test_old_times_beside_others_keep_their_types(spark: Any, tmp_path: Path) -> None:
+    """Spark writes so: a timestamp as INT96, a timestamp_ntz never."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.parquet.outputTimestampType", "INT96")
+    sql = "SELECT TIMESTAMP '3000-01-01 00:00:00' AS at, TIMESTAMP_NTZ '3000-01-01 00:00:00.5' AS here, ARRAY(1) AS n"
+    session.sql(sql).coalesce(1).write.parquet(str(tmp_path / "out"))
+    (path,) = (tmp_path / "out").glob("*.parquet")
+    ((_, raw),) = row_files(path, {0})
+    (tmp_path / "row.parquet").write_bytes(raw)
+    frames = [spark.read.parquet(str(file)) for file in (path, tmp_path / "row.parquet")]
+    assert frames[0].dtypes == frames[1].dtypes == [("at", "timestamp"), ("here", "timestamp_ntz"), ("n", "array<int>")]
+    assert frames[0].collect() == frames[1].collect()
+
+
+def test_columns_in_another_order_need_no_other_reader(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = planned(
-        tmp_path,
-        a=pa.table({"same": [1], "odd": pa.array([1]).cast(one)}),
-        b=pa.table({"same": [1], "odd": pa.array([1]).cast(other)}),
-    )
-    with pytest.raises(ContractError, match="'odd'"):
-        batch.read(spark)
+    opened = counted_readers(monkeypatch)
+    columns: dict[str, list[Any]] = {"a": [1], "b": ["x"], "c": [1.5]}
+    orders = ["".join(order) for order in permutations(columns)]
+    batch = planned(tmp_path, **{order: pa.table({name: columns[name] for name in order}) for order in orders})
+    rows = batch.read(spark).collect()
+    assert sorted((row._file, row.a, row.b, row.c) for row in rows) == [
+        (f"{order}.parquet", 1, "x", 1.5) for order in orders
+    ]
+    assert len(opened) == 1

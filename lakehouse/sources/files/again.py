@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import FilesSource
 from lakehouse.errors import LakehouseError
-from lakehouse.sources.files.inspection import Inspection, bronze_name
+from lakehouse.sources.files.inspection import MARK, Inspection, bronze_name
 from lakehouse.sources.files.listing import Listed
 from lakehouse.sources.files.misfits import tell_apart
 from lakehouse.sources.files.packed import Scratch
@@ -20,9 +20,6 @@ from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-MARK = b"\xef\xbb\xbf"
-"""A byte order mark: a file that begins with one is split by us, never by Spark. So a record stays one record."""
 
 
 def parse_again(source: FilesSource, folder: Path, rejects: Sequence[Again], scratch: Path) -> Parsed:
@@ -35,7 +32,7 @@ def parse_again(source: FilesSource, folder: Path, rejects: Sequence[Again], scr
     reasons: list[str] = []
     sound: list[tuple[Again, str, Inspection]] = []
     for number, one in enumerate(rejects):
-        path = scratch / f"{number}{_suffixes(one.reject.file)}"
+        path = scratch / f"{_before(source, one)}{number}{_suffixes(one.reject.file)}"
         path.write_bytes(_content(source, one))
         shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
         status = path.stat()
@@ -62,8 +59,13 @@ def _content(source: FilesSource, one: Again) -> bytes:
     if source.format == "csv":
         names = ('"' + name.replace('"', '""') + '"' for name in one.columns)
         header = source.delimiter.join(names).encode() + b"\n"
-    # The first line of a file may have its mark still.
+    # The first line of a file may have its mark still; where any other begins with one, that is a part of it.
     return MARK + header + (one.reject.raw if one.reject.offset else one.reject.raw.removeprefix(MARK))
+
+
+def _before(source: FilesSource, one: Again) -> str:
+    """What the name of a record's file begins with: Spark passes over such a name, so that we split it ourselves."""
+    return "" if one.whole or source.format == "parquet" else "_"
 
 
 def _still_rejected(one: Again, inspection: Inspection) -> str:
@@ -95,7 +97,7 @@ def _apart(
     sound: list[tuple[Again, str, Inspection]],
     batch: Batch,
     session: SparkSession,
-    judge: Callable[[DataFrame], DataFrame],
+    judge: Callable[[DataFrame | list[DataFrame]], DataFrame],
 ) -> Batch:
     """The batch without the misfits among the records of whole files."""
     files = [(path, inspection) for _, path, inspection in sound]
@@ -119,22 +121,26 @@ def _columns(one: Again, inspection: Inspection) -> tuple[str, ...]:
 
 def _read(
     source: FilesSource, folder: Path, sound: list[tuple[Again, str, Inspection]], session: SparkSession
-) -> DataFrame:
+) -> DataFrame | list[DataFrame]:
     """The records under the file and at the place where they were rejected."""
     from pyspark.sql import functions as F
 
     from lakehouse.sources.files.reading import read_files
 
-    frame = read_files(session, source, folder, [(path, inspection) for _, path, inspection in sound])
+    read = read_files(session, source, folder, [(path, inspection) for _, path, inspection in sound])
     rows: list[tuple[Any, ...]] = [
         (path, one.reject.file, None if one.whole else one.reject.offset) for one, path, _ in sound
     ]
     places = session.createDataFrame(rows, "_file string, replayed_file string, replayed_row bigint")
-    return (
-        frame.join(F.broadcast(places), "_file")
-        .withColumns({"_file": F.col("replayed_file"), "_row": F.coalesce("replayed_row", "_row")})
-        .drop("replayed_file", "replayed_row")
-    )
+
+    def placed(frame: DataFrame) -> DataFrame:
+        return (
+            frame.join(F.broadcast(places), "_file")
+            .withColumns({"_file": F.col("replayed_file"), "_row": F.coalesce("replayed_row", "_row")})
+            .drop("replayed_file", "replayed_row")
+        )
+
+    return list(map(placed, read)) if isinstance(read, list) else placed(read)
 
 
 def _suffixes(file: str) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lakehouse.sources.files.inspection import (
     LONGEST_RECORD,
+    MARK,
     Inspection,
     at_once,
     blocks,
@@ -25,6 +26,8 @@ from lakehouse.tables.batch import Reject
 
 QUOTE, NEWLINE, RETURN, BLANK = 34, 10, 13, 32
 
+SHORT_START = 2**12
+"""Bytes before a header that Spark passes over too: they are in the first piece that it makes of a file."""
 _BLANK_LINES = re.compile(rb"(?:\r*\n)*+")
 Bytes = npt.NDArray[np.uint8]
 
@@ -34,12 +37,13 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
     header = _header(path, delimiter)
     if isinstance(header, str):
         return whole_file(path, name, header)
-    columns, first = header
+    columns, start = header
     separator = ord(delimiter)
     records = 0
-    if spark_opens(path) and first and separator < 128:
-        for block in blocks(path):
-            found = _count(block, separator, len(columns))
+    if spark_opens(path) and start <= SHORT_START and separator < 128:
+        for number, block in enumerate(blocks(path)):
+            # Spark passes over a mark, and over the header behind it.
+            found = _count(block if number else block.removeprefix(MARK), separator, len(columns))
             if found is None:
                 break
             records += found
@@ -48,12 +52,12 @@ def inspect_csv(path: Path, name: str, delimiter: str) -> Inspection:
     return split_csv(path, name, columns, delimiter)
 
 
-def _header(path: Path, delimiter: str) -> tuple[tuple[str, ...], bool] | str:
-    """The columns, and whether nothing stands before them (no mark, no blank line); or why there are none."""
+def _header(path: Path, delimiter: str) -> tuple[tuple[str, ...], int] | str:
+    """The columns, and how many bytes (a mark, blank lines) stand before them; or why there are none."""
     with path.open("rb") as file:
         head = file.read(at_once(file, LONGEST_RECORD))
         whole = not file.read(1)
-    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    mark = len(MARK) if head.startswith(MARK) else 0
     blank = _BLANK_LINES.match(head, mark)
     start = blank.end() if blank is not None else mark
     match = _matched(_record(delimiter), head, start, len(head), whole=whole)
@@ -62,7 +66,7 @@ def _header(path: Path, delimiter: str) -> tuple[tuple[str, ...], bool] | str:
     if match is None:
         return "its header is not CSV: a quote is not closed or stands inside a name"
     columns = _columns(match.group(1), delimiter)
-    return columns if isinstance(columns, str) else (columns, start == 0)
+    return columns if isinstance(columns, str) else (columns, start)
 
 
 @lru_cache(maxsize=16)  # thousands of files have one header
@@ -147,7 +151,7 @@ def csv_records(path: Path, width: int, delimiter: str) -> Iterator[tuple[int, i
     """Each record behind the header: its offset, its line from 1, its bytes, its fields or why it is none."""
     data = path.read_bytes()
     record = _record(delimiter)
-    at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+    at = len(MARK) if data.startswith(MARK) else 0
     line, seen_header = 1, False
     while at < len(data):
         newline = data.find(b"\n", at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lakehouse.config import FilesSource
-from lakehouse.errors import ContractError, LakehouseError, SourceChangedError, SourceUnavailableError
+from lakehouse.errors import ConfigError, ContractError, LakehouseError, SourceChangedError, SourceUnavailableError
 from lakehouse.sources.files.landed import Landed, sha256
 from lakehouse.sources.files.listing import Listed, fixed_folder, list_files
 
@@ -53,16 +55,19 @@ def discover(
     """What is there now; a file's bytes are read only where its size or its time differ from its receipt's.
 
     ``folder`` is the project's. Of a path that landed more than once the newest entry counts. Raises
-    SourceUnavailableError when the source's folder is not there or a file can't be read, and SourceChangedError when
-    a file changed after it landed and the source takes that for an error; without ``refuse`` it is just found.
+    SourceUnavailableError when the source's folder is not there or a file can't be read, ConfigError when its path
+    names a folder, and SourceChangedError when a file changed after it landed and the source takes that for an error;
+    without ``refuse`` it is just found.
     """
-    _require_folder(name, source, folder)
     before = {file.path: file for file in landed}
     passed = {file.path: file for file in ignored} if source.changed == "ignore" else {}
     try:
+        _require_folder(name, source, folder)
         listed = list_files(source.path, folder)
     except OSError as error:
         raise unreadable(str(error.filename or source.path), error) from error
+    if not listed:
+        _require_pattern(name, source, folder)
     stillness = _Stillness(source, now)
     new, changed, skipped, left, known, same = [], [], [], [], [], []
     for file in listed:
@@ -87,13 +92,30 @@ def discover(
         else:
             changed.append((file, was))
     if refuse and changed and source.changed == "error":
-        told = [f"{file.shown} (landed with {was.size:,} bytes, now {file.size:,})" for file, was in changed]
-        raise SourceChangedError(
-            f"sources.{name}: {len(told)} file(s) changed after they landed: {', '.join(told)}",
-            hint="A file lands once. Put the old bytes back and send what is new as a file with a new name, or say "
-            f"what to do in conf/: sources.{name}.changed: reread, or ignore.",
-        )
+        raise _changed(name, changed)
     return Found(tuple(new), tuple(changed), tuple(skipped), tuple(left), tuple(known), tuple(same))
+
+
+def _changed(name: str, changed: list[tuple[Listed, Landed]]) -> SourceChangedError:
+    """What is said of changed files. Who mended one of which nothing landed must not put its old bytes back."""
+    said: list[str] = []
+    hints: list[str] = []
+    landed = [(file, was) for file, was in changed if was.records or not was.rejects]
+    if landed:
+        told = [f"{file.shown} (landed with {was.size:,} bytes, now {file.size:,})" for file, was in landed]
+        said.append(f"{len(told):,} file(s) changed after they landed: {named(told)}")
+        hints.append(
+            "A file lands once. Put the old bytes back and send what is new as a file with a new name, or say "
+            f"what to do in conf/: sources.{name}.changed: reread, or ignore."
+        )
+    rejected = [file.shown for file, was in changed if was.rejects and not was.records]
+    if rejected:
+        said.append(f"{len(rejected):,} file(s) changed of which nothing landed, all was rejected: {named(rejected)}")
+        hints.append(
+            f"One that was rejected whole: lakehouse quarantine replay bronze.{name} --id ID --with FILE lands what it "
+            f"is now; then move it away. Or let all of it land anew, in conf/: sources.{name}.changed: reread."
+        )
+    return SourceChangedError(f"sources.{name}: {'; '.join(said)}", hint="\n  ".join(hints))
 
 
 def named(files: Sequence[str]) -> str:
@@ -103,9 +125,10 @@ def named(files: Sequence[str]) -> str:
 
 
 def unreadable(shown: str, error: OSError) -> LakehouseError:
-    return SourceUnavailableError(
-        f"{shown}: can't be read: {error.strerror or error}", hint="Mend its permissions or its disk, then run again."
-    )
+    hint = "Mend its permissions or its disk, then run again."
+    if error.errno == errno.ENAMETOOLONG:
+        hint = "Shorten the name, or correct the source's path in conf/."
+    return SourceUnavailableError(f"{shown}: can't be read: {error.strerror or error}", hint=hint)
 
 
 class _Stillness:
@@ -171,6 +194,18 @@ def _require_folder(name: str, source: FilesSource, folder: Path) -> None:
         raise SourceUnavailableError(
             f"sources.{name}: the folder {fixed} is not there",
             hint=f"Create or mount it, or correct sources.{name}.path in conf/.",
+        )
+
+
+def _require_pattern(name: str, source: FilesSource, folder: Path) -> None:
+    """A path that ends in the name of a folder finds no file, ever."""
+    last = Path(source.path).name
+    found = () if glob.has_magic(last) else glob.iglob(source.path, root_dir=folder, recursive=True)  # noqa: PTH207
+    if any((folder / path).is_dir() for path in found):
+        path = source.path.rstrip("/")
+        raise ConfigError(
+            f"sources.{name}.path: {source.path} is a folder",
+            hint=f"Write {path}/* for the files in it, or {path}/**/* for those below it too.",
         )
 
 

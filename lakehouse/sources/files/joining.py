@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from lakehouse.sources.files.discovery import unreadable
+from lakehouse.sources.files.inspection import MARK
 from lakehouse.sources.files.packed import Scratch, full
 
 FILE = "_file"
@@ -58,7 +59,7 @@ def join(paths: Iterable[Path], kind: str, delimiter: str, scratch: Scratch) -> 
 
 
 def _records(delimiter: str, data: bytes, number: int) -> bytes:
-    header, _, body = data.partition(b"\n")
+    header, _, body = data.removeprefix(MARK).lstrip(b"\r\n").partition(b"\n")
     first = b"" if number else header.removesuffix(b"\r") + f"{delimiter}{FILE}\n".encode()
     return first + _lines(body).replace(b"\n", f"{delimiter}{number}\n".encode())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.kernels.jsonlines import kinds_of, sound_objects
+from lakehouse.kernels.jsonlines import sound_objects
 from lakehouse.sources.files.inspection import blocks
 
 
@@ -17,7 +17,7 @@ def count_sound(path: Path, add: Callable[[list[str]], str]) -> int | None:
 
     ``add`` is told the keys of each block and says what is wrong with them, if anything.
     """
-    records, kinds = 0, None
+    records = 0
     for block in blocks(path):
         if b"\r" in block:
             return None  # to Spark it ends a line
@@ -25,9 +25,8 @@ def count_sound(path: Path, add: Callable[[list[str]], str]) -> int | None:
         if not len(ends) or ends[-1] + 1 != len(block):
             ends = np.append(ends, len(block))
         starts = np.concatenate(([0], ends[:-1] + 1))
-        table = sound_objects(pa.py_buffer(block), starts, ends, kinds)
-        if table is None or add(table.column_names):
+        keys = sound_objects(pa.py_buffer(block), starts, ends)
+        if keys is None or add(keys):
             return None
-        kinds = kinds_of(table)
         records += len(ends)
     return records

@@ -12,12 +12,24 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.kernels.jsonlines import DEEPEST, LONGEST_NUMBER
-from lakehouse.sources.files.inspection import LONGEST_RECORD, MARK, Inspection, bronze_name, spark_opens
+from lakehouse.sources.files.inspection import (
+    LONGEST_RECORD,
+    MARK,
+    Inspection,
+    at_once,
+    bronze_name,
+    spark_opens,
+    whole_file,
+)
 from lakehouse.sources.files.jsonblocks import count_sound
 from lakehouse.tables.batch import ENGINE_COLUMNS, Reject
 
 LONGEST_KEY = 50_000
 """Characters; Spark's parser stops there."""
+
+MANY_LINES = re.compile(rb"[ \t\r\n]*(?:\[[ \t\r]*\{?[ \t\r]*\n|\{[ \t\r]*\n[ \t\r\n]*[\"}])")
+"""How a file begins that holds one array, or one object, over many lines: no line that looks so is a record."""
+HEAD = 2**16
 
 
 class _DefectError(ValueError):
@@ -31,6 +43,9 @@ def inspect_jsonl(path: Path, name: str) -> Inspection:
     sound = count_sound(path, lambda keys: _add(keys, columns, taken)) if spark_opens(path) else None
     if sound is not None:
         return Inspection(tuple(columns), sound)
+    command = _in_lines(path)
+    if command:
+        return whole_file(path, name, f"it is JSON of many lines; this source takes one object a line ({command})")
     columns, taken = {}, {}
     rejects: list[Reject] = []
     records, safe = 0, spark_opens(path)
@@ -48,6 +63,13 @@ def inspect_jsonl(path: Path, name: str) -> Inspection:
     names = tuple(columns)
     rows = None if safe and not rejects else json_rows(path, names, {reject.offset for reject in rejects})
     return Inspection(names, records, tuple(rejects), rows)
+
+
+def _in_lines(path: Path) -> str:
+    """What makes lines of a file that is one array or one object over many lines; nothing where it is not."""
+    with path.open("rb") as file:
+        many = MANY_LINES.match(file.read(at_once(file, HEAD)).removeprefix(MARK))
+    return "" if many is None else "jq -c '.[]'" if many[0].lstrip().startswith(b"[") else "jq -c ."
 
 
 def lines(path: Path) -> Iterator[tuple[int, int, bytes, bytes]]:
@@ -100,6 +122,9 @@ def _add(keys: list[str], columns: dict[str, None], taken: dict[str, str]) -> st
     for key, name in new.items():
         if not name:
             return "it has a key without a name"
+        if "\0" in key:
+            # Spark drops a column of this name: it stands for what it can't parse (NEVER in reading.py).
+            return f"the key {key!r} holds a NUL"
         if name in ENGINE_COLUMNS:
             return f"the key {key!r} is a name that bronze keeps for itself"
         if name in names:

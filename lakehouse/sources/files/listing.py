@@ -39,7 +39,7 @@ def list_files(pattern: str, folder: Path) -> list[Listed]:
     if {".", ".."} & set(parts):
         found = dict(_by_glob(pattern if absolute else f"{glob.escape(str(folder))}/{pattern}"))
     else:
-        found = dict(_walk("/" if absolute else below, parts, ()))
+        found = dict(_walk("/" if absolute else below, parts, ())) if parts else {}
     return [
         Listed(path, path.removeprefix(below), status.st_size, status.st_mtime_ns)
         for path, status in sorted(found.items())

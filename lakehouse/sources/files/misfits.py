@@ -26,7 +26,11 @@ Files = list[tuple[str, Inspection]]
 
 
 def tell_apart(
-    session: SparkSession, source: FilesSource, folder: Path, files: Files, judge: Callable[[DataFrame], DataFrame]
+    session: SparkSession,
+    source: FilesSource,
+    folder: Path,
+    files: Files,
+    judge: Callable[[DataFrame | list[DataFrame]], DataFrame],
 ) -> tuple[Files, dict[str, list[Reject]]]:
     """The files, of which those with misfits are split here now, and each misfit by its file, as a reject.
 

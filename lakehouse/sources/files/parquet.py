@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 
 from lakehouse.sources.files.inspection import Inspection, spark_finds, unusable, whole_file
 
+REFUSED = frozenset(" ,;{}()\n\t=")
+"""What Delta refuses in the name of a nested field, which is not renamed."""
+
 
 def inspect_parquet(path: Path, name: str) -> Inspection:
     """Read the file; one that is not sound, or that Spark can't read without loss, is quarantined whole.
@@ -22,7 +25,7 @@ def inspect_parquet(path: Path, name: str) -> Inspection:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema: pa.Schema = file.schema_arrow
-            problem = unusable(schema.names) or _unreadable(file.schema)
+            problem = unusable(schema.names) or _unreadable(file.schema) or _misnamed(schema)
             if not problem and (found := _decoded(file)) != file.metadata.num_rows:
                 problem = f"its footer says {file.metadata.num_rows:,} records and it holds {found:,}"
             records: int = file.metadata.num_rows
@@ -40,7 +43,8 @@ def inspect_parquet(path: Path, name: str) -> Inspection:
 def row_files(path: Path, rows: set[int]) -> Iterator[tuple[int, bytes]]:
     """Each of these rows as a file of its own, with the columns and types of the whole."""
     first = 0
-    with pq.ParquetFile(path) as file:
+    # INT96 holds any day; by default it is read as nanoseconds in 64 bits, which end in 2262.
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         old = any(file.schema.column(i).physical_type == "INT96" for i in range(len(file.schema)))
         for batch in file.iter_batches():
             for row in sorted(rows.intersection(range(first, first + batch.num_rows))):
@@ -72,6 +76,31 @@ def _unreadable(schema: Any) -> str:
             return f"{where} counts nanoseconds, which Spark would cut: write microseconds"
         if kind["Type"] in ("Time", "Float16"):
             return f"{where} is of the type {kind['Type'].lower()}, which Delta has not: write a number or text"
+        if kind["Type"] in ("UUID", "Interval"):
+            return f"{where} is of the type {kind['Type']}, which Spark can't read: write text"
         if kind["Type"] == "Decimal" and kind["precision"] > 38:
             return f"{where} is a decimal of more than 38 digits, which Spark has not: write text"
     return ""
+
+
+def _misnamed(schema: pa.Schema) -> str:
+    """Why the names of fields inside a column can't stand in a table, or nothing."""
+    for column in schema:
+        for names in _nested_names(column.type):
+            refused = next((name for name in names if REFUSED & set(name)), None)
+            if refused is not None:
+                return f"the column {column.name!r} has a field {refused!r}, a name that Delta refuses: rename it"
+            folded = [name.casefold() for name in names]
+            doubled = next((names[i] for i, name in enumerate(folded) if folded.index(name) < i), None)
+            if doubled is not None:
+                return f"the column {column.name!r} has a field {doubled!r} twice (names differ by more than case)"
+    return ""
+
+
+def _nested_names(kind: pa.DataType) -> Iterator[list[str]]:
+    """The names of each struct's fields, at any depth."""
+    inner = [kind.field(i) for i in range(kind.num_fields)]
+    if pa.types.is_struct(kind):
+        yield [field.name for field in inner]
+    for field in inner:
+        yield from _nested_names(field.type)

@@ -123,7 +123,7 @@ def _apart(
     scratch: Scratch,
     batch: Batch,
     session: SparkSession,
-    judge: Callable[[DataFrame], DataFrame],
+    judge: Callable[[DataFrame | list[DataFrame]], DataFrame],
 ) -> Batch:
     """The batch without its misfits, which are rejects; the counts of their files are told anew."""
     split, misfits = tell_apart(session, source, folder, files, judge)
@@ -237,7 +237,7 @@ def _count(count: int, one: str, many: str = "") -> str:
 
 def _read(
     source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], scratch: Scratch, session: SparkSession
-) -> DataFrame:
+) -> DataFrame | list[DataFrame]:
     from lakehouse.sources.files.reading import read_files
 
     return read_files(session, source, folder, files, scratch)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from functools import reduce
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,13 +15,14 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.config import FilesSource
 from lakehouse.delta.commit import quoted
-from lakehouse.errors import ContractError
 from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
 from lakehouse.sources.files.joining import FILE, join, joinable
 from lakehouse.sources.files.packed import Scratch
 
 NEVER = "\0"
 """What stands in no file that Spark is given."""
+LARGEST_FRAME = 2**30
+"""Bytes of the rows split by us that Spark is given at once: Arrow holds no 2 GiB of text in one piece."""
 OPEN_COST = "65536"
 """Bytes that could be read in the time that opening a file takes: Spark's own 4 MiB give 32 small files a task each."""
 BUT_LAST = "substring(value, 1, char_length(value) - 1)"
@@ -33,31 +35,78 @@ ROW_CHECKS = {
 Files = list[tuple[str, Inspection]]
 
 
+@dataclasses.dataclass
+class _Alike:
+    """Files that one reader of Spark reads."""
+
+    columns: dict[str, str] = dataclasses.field(default_factory=dict)
+    """By what bronze calls them, but for case."""
+    files: list[tuple[str, Path | None]] = dataclasses.field(default_factory=list)
+
+    def takes(self, columns: tuple[str, ...]) -> bool:
+        """Whether no two columns would have one name."""
+        return all(self.columns.get(bronze_name(column).casefold(), column) == column for column in columns)
+
+    def add(self, path: str, inspection: Inspection) -> None:
+        self.columns |= {bronze_name(column).casefold(): column for column in inspection.columns}
+        self.files.append((path, inspection.copy))
+
+
 def read_files(
     session: SparkSession, source: FilesSource, folder: Path, files: Files, scratch: Scratch | None = None
-) -> DataFrame:
-    """The records of the files: their columns as bronze names them, ``_file`` and ``_row``. Where there is a scratch
-    folder, many small files are joined in it."""
+) -> DataFrame | list[DataFrame]:
+    """The records of the files: their columns as bronze names them, ``_file`` and ``_row``; in several frames where
+    files differ in a column's type. Where there is a scratch folder, many small files are joined in it."""
     session.conf.set("spark.sql.files.openCostInBytes", OPEN_COST)
     frames: list[DataFrame] = []
     split: list[pa.Table] = []
-    alike: dict[tuple[tuple[str, ...], tuple[str, ...], bool], list[tuple[str, Path | None]]] = {}
+    whole: Files = []
     for path, inspection in files:
         if not inspection.columns and not inspection.records:
             continue  # quarantined whole
         if inspection.rows is not None:
             split.append(_split_rows(path, inspection.columns, inspection.rows))
         else:
-            kind = (inspection.columns, inspection.types, inspection.copy is not None)
-            alike.setdefault(kind, []).append((path, inspection.copy))
-    for (columns, *_), found in alike.items():
-        frames.append(_spark_rows(session, source, folder, columns, found, scratch))
+            whole.append((path, inspection))
+    for alike in _by_reader(source, whole):
+        frames.append(_spark_rows(session, source, folder, tuple(alike.columns.values()), alike.files, scratch))
     if split:
-        # Of a column in several chunks Spark takes the first and drops the others.
-        frames.append(session.createDataFrame(pa.concat_tables(split, promote_options="default").combine_chunks()))
+        frames += map(session.createDataFrame, _in_pieces(pa.concat_tables(split, promote_options="default")))
     if not frames:
         return session.createDataFrame([], "_file string, _row bigint")
-    return reduce(_union, frames)
+    together = _alike_together(frames)
+    return together if len(together) > 1 else together[0]
+
+
+def _by_reader(source: FilesSource, files: Files) -> list[_Alike]:
+    """The files by the reader that they need: each reader takes its time, and one more union.
+
+    JSON is read by name, and a key that a file lacks is null: one reader takes all files, but for names that clash.
+    Parquet is read by name too, each column with its type; CSV by place.
+    """
+    kinds: dict[object, list[_Alike]] = {}
+    for path, inspection in files:
+        columns: object = inspection.columns
+        if source.format == "json":
+            columns = ()
+        elif source.format == "parquet":
+            columns = frozenset(zip(inspection.columns, inspection.types, strict=True))
+        readers = kinds.setdefault((columns, inspection.copy is not None), [])
+        alike = next((reader for reader in readers if reader.takes(inspection.columns)), None)
+        if alike is None:
+            readers.append(alike := _Alike())
+        alike.add(path, inspection)
+    return [reader for readers in kinds.values() for reader in readers]
+
+
+def _in_pieces(rows: pa.Table) -> Iterator[pa.Table]:
+    """The rows in tables whose columns are one chunk each: of several Spark takes the first and drops the others."""
+    if rows.nbytes <= LARGEST_FRAME or rows.num_rows < 2:
+        yield rows.combine_chunks()
+        return
+    half = rows.num_rows // 2
+    yield from _in_pieces(rows.slice(0, half))
+    yield from _in_pieces(rows.slice(half))
 
 
 def _spark_rows(
@@ -153,16 +202,22 @@ def _plain(path: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_./=-]*", path) is not None
 
 
-def _union(one: DataFrame, other: DataFrame) -> DataFrame:
-    types = {field.name: field.dataType for field in one.schema}
-    for field in other.schema:
-        if types.get(field.name, field.dataType) != field.dataType:
-            raise ContractError(
-                f"the column {field.name!r} is {types[field.name].simpleString()} in one file "
-                f"and {field.dataType.simpleString()} in another",
-                hint="Nothing landed. Write both with one type, or send them to two sources.",
-            )
-    return one.unionByName(other, allowMissingColumns=True)
+def _alike_together(frames: list[DataFrame]) -> list[DataFrame]:
+    """As few frames as may be: none has columns of one name but for case that differ in it or in their type."""
+    together: list[DataFrame] = []
+    for frame in frames:
+        at = next((place for place, other in enumerate(together) if _agree(other, frame)), None)
+        if at is None:
+            together.append(frame)
+        else:
+            together[at] = together[at].unionByName(frame, allowMissingColumns=True)
+    return together
+
+
+def _agree(one: DataFrame, other: DataFrame) -> bool:
+    known = {field.name.casefold(): (field.name, field.dataType) for field in one.schema}
+    found = ((field.name.casefold(), (field.name, field.dataType)) for field in other.schema)
+    return all(known.get(name, field) == field for name, field in found)
 
 
 def _escaped(path: str) -> str:

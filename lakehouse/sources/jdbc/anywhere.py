@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal, localcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,8 +14,8 @@ from lakehouse.errors import ConfigError, ContractError
 from lakehouse.quality.literals import literal
 from lakehouse.sources.jdbc.columns import Column, bronze_names, require_usable
 from lakehouse.sources.jdbc.connection import Connection
-from lakehouse.sources.jdbc.overlap import is_number, span
-from lakehouse.sources.jdbc.reading import read_rows, without_landed
+from lakehouse.sources.jdbc.overlap import far_ahead, is_number, span
+from lakehouse.sources.jdbc.reading import content, read_rows, without_landed
 from lakehouse.tables.batch import Batch
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plan_anywhere(
     session: SparkSession, connection: Connection, last: dict[str, Any] | None, bronze: Path, kept: ExitStack
 ) -> Batch | None:
     """The next batch; it is read here, and ``kept`` holds it. None where nothing that differs from what landed is near
-    or after the cursor.
+    or after the cursor; without a cursor, where the whole table is as it was.
 
     Raises ConfigError and ContractError.
     """
@@ -48,8 +48,11 @@ def plan_anywhere(
     if source.cursor is None:
         connection.close()
         rows, count = read_rows(session, login, [query], names, kept)
-        cursor = {"table": place, "mode": "snapshot", "snapshot_id": uuid4().hex, "rows": count, "whole": True}
-        return _batch(rows, count, f"{count:,} rows", cursor)
+        same = content(rows)
+        if last is not None and (last["mode"], last.get("content")) == ("snapshot", same):
+            return None
+        whole = {"table": place, "mode": "snapshot", "snapshot_id": uuid4().hex, "rows": count, "whole": True}
+        return _batch(rows, count, f"{count:,} rows", whole | {"content": same})
     at = [column.name for column in columns].index(source.cursor)
     if types[at] not in WHOLE | DECIMALS | {TIMESTAMP, DAY}:
         raise ConfigError(
@@ -63,7 +66,9 @@ def plan_anywhere(
     connection.close()
     rows, count = read_rows(session, login, [query], names, kept)
     through = _highest(rows, names[at]) or (last or {}).get("through")
-    cursor = {"table": place, "mode": "incremental", "through": through}
+    cursor: dict[str, Any] = {"table": place, "mode": "incremental", "through": through}
+    if through is not None and types[at] in (TIMESTAMP, DAY) and _is_far_ahead(session, through):
+        cursor["ahead"] = far_ahead(source.cursor, through)
     if last is None:
         return _batch(rows, count, f"{count:,} rows", cursor | {"rows": count})
     fresh, new = without_landed(session, login, rows, source.key, bronze, kept, _near(names[at], low))
@@ -74,7 +79,7 @@ def plan_anywhere(
 
 
 def _batch(rows: DataFrame, count: int, took: str, cursor: dict[str, Any]) -> Batch:
-    return Batch(cursor=cursor, took=took, read=lambda _: rows, records=count)
+    return Batch(cursor=cursor, took=took, read=lambda _: rows, records=count, note=cursor.get("ahead", ""))
 
 
 def _quoting(connection: Connection) -> Callable[[str], str]:
@@ -126,10 +131,18 @@ def _low(name: str, through: str | None, kind: int, overlap: str) -> Decimal | d
             hint="A number cursor takes a number, a date or a time takes 30s, 10m, 2h or 1d.",
         )
     if number:
-        return Decimal(through) - Decimal(overlap)
+        return _less(Decimal(through), Decimal(overlap))
     if kind == DAY:
         return (datetime.fromisoformat(through) - span(overlap)).date()
     return datetime.fromisoformat(through) - span(overlap)
+
+
+def _less(through: Decimal, overlap: Decimal) -> Decimal:
+    """The difference with the digits of ``through``, never above the true one: Python's own would be rounded to 28."""
+    with localcontext(prec=2 * DIGITS + 4, rounding=ROUND_FLOOR):
+        unit = Decimal(1).scaleb(min(int(through.as_tuple().exponent), 0))
+        lowest = unit - unit.scaleb(DIGITS)  # no value of the column lies below it, and Spark can't say one that does
+        return max(through - overlap, lowest).quantize(unit)
 
 
 def _literal(value: Decimal | datetime | date) -> str:
@@ -144,6 +157,12 @@ def _highest(rows: DataFrame, name: str) -> str | None:
 
     found = rows.selectExpr(f"CAST(max({quoted(name)}) AS STRING)").first()
     return found[0] if found is not None else None
+
+
+def _is_far_ahead(session: SparkSession, through: str) -> bool:
+    """Whether a time or a date lies more than a day after now."""
+    later = f"CAST({literal(through).spark} AS TIMESTAMP_NTZ) > localtimestamp() + INTERVAL 1 DAY"
+    return bool(session.sql(f"SELECT {later}").collect()[0][0])
 
 
 def _near(name: str, low: Decimal | datetime | date | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,11 @@ PATIENCE = {"postgresql": {"connectTimeout": "10", "loginTimeout": "15", "tcpKee
 PATIENCE["postgresql"]["options"] = "-c lock_timeout=10s"
 PATIENCE |= {kind: {"connectTimeout": "10000", "tcpKeepAlive": "true"} for kind in ("mysql", "mariadb")}
 PATIENCE["sqlserver"] = {"loginTimeout": "15"}
+AWAY = ("08", "53", "57", "58", "40", "25", "55", "XJ")
+"""Classes of SQLSTATE that time mends: no connection, no room, ended or cancelled, a conflict, a lock."""
+SNAPSHOT = re.compile(r"\b[0-9A-F]{8}-[0-9A-F]{8}-[0-9]+\b")
+"""How Postgres names a snapshot, in any language."""
+FULL_DISK = "No space left on device"
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def connect(session: SparkSession, login: Login) -> Connection:
 
 @contextmanager
 def in_words(login: Login) -> Iterator[None]:
-    """What the database or the driver says, as an error of ours; anything else passes.
+    """What the database or the driver says, as an error of ours; anything else passes, also that our own disk is full.
 
     Raises SourceUnavailableError, ConfigError and LakehouseError; none is chained to its cause, whose text may hold
     a secret.
@@ -131,37 +137,52 @@ def in_words(login: Login) -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException) as error:
+        if _is_our_disk(error):
+            raise
         said = _said(login, error)
     if said is not None:
         raise said
 
 
 def _said(login: Login, error: Exception) -> LakehouseError:
-    state, text = "", ""
-    java = _java(error)
-    for _ in range(20):
-        if java is None:
-            break
-        if hasattr(java, "getSQLState") and _is_of(java, "java.sql.SQLException"):
-            state, text = java.getSQLState() or "", java.getMessage() or ""
-            break
-        java = java.getCause()
+    java = _database_error(error)
+    if java is not None:
+        state, text = java.getSQLState() or "", java.getMessage() or ""
     else:
-        java = None
-    if java is None:
         state, text = _state_in(str(error))
     first = login.source.redacted(" ".join((text or str(error)).split()))[:500]
     return _typed(login, state, first)
+
+
+def _database_error(error: Exception) -> Any:
+    """What the driver raised, if it is among the causes."""
+    java = _java(error)
+    for _ in range(20):
+        if java is None or _is_of(java, "java.sql.SQLException"):
+            return java
+        java = java.getCause()
+    return None
+
+
+def _is_our_disk(error: Exception) -> bool:
+    """Whether rows had no room on this machine. A database that says so means its own disk."""
+    return FULL_DISK in str(error) and _database_error(error) is None and "SQLException" not in str(error)
 
 
 def _typed(login: Login, state: str, said: str) -> LakehouseError:
     where = login.where
     if state.startswith("28") or state == "42501":
         return ConfigError(f"{where}: refused: {said}", hint="Correct user and password, or grant what is missing.")
+    lost = state in ("22023", "42704") and SNAPSHOT.search(said)  # whoever held our snapshot was ended meanwhile
+    if state[:2] in AWAY or lost or not state:
+        return SourceUnavailableError(f"{where}: {said}", hint="Nothing has landed. Run it again when it answers.")
     if state.startswith(("3D", "3F", "42")):
         return ConfigError(f"{where}: {said}", hint=f"Correct sources.{login.name} in conf/.")
-    if state[:2] in ("08", "53", "57", "58", "40", "25", "55", "XJ", "22") or not state:
-        return SourceUnavailableError(f"{where}: {said}", hint="Nothing has landed. Run it again when it answers.")
+    if state.startswith("22"):
+        return LakehouseError(
+            f"{where}: {said} (SQLSTATE {state})",
+            hint=f"Nothing has landed. A value of {login.source.table} can't be computed: mend its rows, or the view.",
+        )
     return LakehouseError(f"{where}: {said} (SQLSTATE {state})", hint="Nothing has landed.")
 
 

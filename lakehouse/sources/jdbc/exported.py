@@ -11,7 +11,7 @@ from lakehouse.errors import ConfigError, ConservationError, SourceChangedError,
 from lakehouse.quality import literals
 from lakehouse.sources.jdbc.columns import bronze_names, require_usable
 from lakehouse.sources.jdbc.connection import Connection, Login
-from lakehouse.sources.jdbc.overlap import interval, is_number
+from lakehouse.sources.jdbc.overlap import far_ahead, interval, is_number
 from lakehouse.sources.jdbc.postgres import (
     FULL,
     MOST_SEEN,
@@ -25,7 +25,7 @@ from lakehouse.sources.jdbc.postgres import (
     split_by,
     transaction,
 )
-from lakehouse.sources.jdbc.reading import read_rows, without_landed
+from lakehouse.sources.jdbc.reading import content, read_rows, without_landed
 from lakehouse.tables.batch import Batch
 
 if TYPE_CHECKING:
@@ -67,12 +67,15 @@ def plan_postgres(
                 hint="Is it a replica that lags? Read from one server, or run again when it has caught up.",
             )
     if login.source.cursor is None:
-        return _whole(snapshot, relation, last, kept)
+        return _whole(session, snapshot, relation, last, kept)
     return _new(session, snapshot, relation, last, bronze, kept)
 
 
-def _whole(snapshot: Snapshot, relation: Relation, last: dict[str, Any] | None, kept: ExitStack) -> Batch | None:
-    """All rows, where any differs from the last batch: one is new, or there are fewer."""
+def _whole(
+    session: SparkSession, snapshot: Snapshot, relation: Relation, last: dict[str, Any] | None, kept: ExitStack
+) -> Batch | None:
+    """All rows, where any differs from the last batch: one is new, or there are fewer. Where transactions can't tell,
+    they are read and compared by their content."""
     window = _window(relation, last)
     found = _count(snapshot, relation, ["true"], window)
     if (
@@ -83,7 +86,13 @@ def _whole(snapshot: Snapshot, relation: Relation, last: dict[str, Any] | None, 
     ):
         return None
     cursor = _cursor(snapshot, relation, found, window) | {"mode": "snapshot", "rows": found.rows, "whole": True}
-    return _batch(snapshot, relation, ["true"], found.rows, cursor, kept)
+    if relation.versioned:
+        return _batch(snapshot, relation, ["true"], found.rows, cursor, kept)
+    rows = _read_counted(session, snapshot, relation, ["true"], found.rows, kept)
+    cursor["content"] = content(rows)
+    if last is not None and (last["mode"], last.get("content")) == ("snapshot", cursor["content"]):
+        return None
+    return Batch(cursor=cursor, took=_rows(found.rows), read=lambda _: rows, records=found.rows)
 
 
 def _new(
@@ -124,12 +133,9 @@ def _new(
     cursor |= {"mode": "incremental", "rows": found.rows, "through": found.through or (last or {}).get("through")}
     if not compare:
         return _batch(snapshot, relation, conditions, found.rows, cursor, kept)
-    rows, read = _read(session, snapshot, relation, conditions, kept)
-    if read != found.rows:
-        raise ConservationError(
-            f"{login.where}: {source.table} has {found.rows:,} rows and Spark reads {read:,}; nothing landed",
-            hint="This is a defect of the engine: please report it with what causes it.",
-        )
+    if not relation.versioned and _is_far_ahead(snapshot, relation, cursor["through"]):
+        cursor["ahead"] = far_ahead(source.cursor or "", cursor["through"])
+    rows = _read_counted(session, snapshot, relation, conditions, found.rows, kept)
     fresh, count = without_landed(session, login, rows, key, bronze, kept)
     if count == 0 and relation.versioned is False:
         return None
@@ -139,6 +145,7 @@ def _new(
         took=f"{_rows(count)} ({already:,} already landed)",
         read=lambda _: fresh,
         records=count,
+        note=cursor.get("ahead", ""),
     )
 
 
@@ -147,8 +154,10 @@ def _require_fitting(login: Login, relation: Relation, key: tuple[str, ...]) -> 
     source = login.source
     if not relation.versioned and not (source.overlap and key):
         raise ConfigError(
-            f"{login.where}: {source.table} is a view or foreign: its rows don't say which transaction wrote them",
-            hint=f"Give sources.{login.name} a key and an overlap, or name the table behind it.",
+            f"{login.where}: {source.table} is a view, foreign or under row-level security: what comes into sight does "
+            "not say which transaction wrote them",
+            hint=f"Give sources.{login.name} a key and an overlap, or name the table behind it, or read it as a user "
+            "that sees all its rows (BYPASSRLS).",
         )
     if relation.versioned and source.overlap is not None:
         raise ConfigError(
@@ -208,10 +217,24 @@ def _since(relation: Relation, login: Login, through: str) -> str:
     """SQL: rows that are not further than the overlap before the last cursor; those without a cursor always."""
     source = login.source
     assert source.cursor is not None and source.overlap is not None
-    kind = next(column.type for column in relation.columns if column.name == source.cursor)
+    kind = _cursor_type(login, relation)
     far = source.overlap if is_number(source.overlap) else f"'{interval(source.overlap)}'::interval"
     name = f"t.{literals.column(source.cursor).duckdb}"
     return f"({name} >= {literals.text_literal(through).duckdb}::{kind} - {far} OR {name} IS NULL)"
+
+
+def _is_far_ahead(snapshot: Snapshot, relation: Relation, through: str | None) -> bool:
+    """Whether a cursor that is a time or a date lies more than a day after now."""
+    kind = _cursor_type(snapshot.connection.login, relation)
+    if through is None or not kind.startswith(("date", "timestamp")):
+        return False
+    value = literals.text_literal(through).duckdb
+    ((later,),) = snapshot.connection.rows(f"SELECT {value}::{kind} > pg_catalog.now() + '1 day'::interval")
+    return later == "t"
+
+
+def _cursor_type(login: Login, relation: Relation) -> str:
+    return next(column.type for column in relation.columns if column.name == login.source.cursor)
 
 
 def _batch(
@@ -226,6 +249,25 @@ def _batch(
         return _read(session, snapshot, relation, conditions, kept)[0]
 
     return Batch(cursor=cursor, took=_rows(count), read=read, records=count)
+
+
+def _read_counted(
+    session: SparkSession,
+    snapshot: Snapshot,
+    relation: Relation,
+    conditions: list[str],
+    count: int,
+    kept: ExitStack,
+) -> DataFrame:
+    """The rows, read here and now. Raises ConservationError where they are not as many as the snapshot has."""
+    rows, read = _read(session, snapshot, relation, conditions, kept)
+    if read != count:
+        raise ConservationError(
+            f"{snapshot.connection.login.where}: {relation.place} has {count:,} rows and Spark reads {read:,}; nothing "
+            "landed",
+            hint="This is a defect of the engine: please report it with what causes it.",
+        )
+    return rows
 
 
 def _read(

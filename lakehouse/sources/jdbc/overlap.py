@@ -23,3 +23,8 @@ def interval(overlap: str) -> str:
 
 def span(overlap: str) -> timedelta:
     return timedelta(**{UNITS[overlap[-1]]: float(Decimal(overlap[:-1]))})
+
+
+def far_ahead(column: str, through: str) -> str:
+    """What people are told of a cursor that lies more than a day after now; a day, for zones and for dates of today."""
+    return f"{column} stood at {through} when it was read, after now: what lies below its overlap is not seen"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import JdbcSource
 from lakehouse.sources.jdbc.connection import Login, connect, in_words
-from lakehouse.tables.batch import Batch
+from lakehouse.tables.batch import Batch, Waiting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,9 +26,10 @@ class Jdbc:
     bronze: Path
     """The folder of its bronze table: what landed is compared where a database can't tell what is new."""
 
-    def waiting(self, cursors: Sequence[dict[str, Any]]) -> str:
+    def waiting(self, cursors: Sequence[dict[str, Any]]) -> Waiting:
         what = f"what is new in {self.source.table}" if self.source.cursor and cursors else self.source.table
-        return f"{what} at {self.source.address.place}"
+        ahead = cursors[-1].get("ahead", "") if self.source.cursor and cursors else ""
+        return Waiting(f"{what} at {self.source.address.place}", ahead)
 
     def plan(self, session: SparkSession, cursors: Sequence[dict[str, Any]]) -> Batch | None:
         from lakehouse.sources.jdbc.anywhere import plan_anywhere

@@ -50,7 +50,8 @@ class Relation:
 
     oid: str
     versioned: bool
-    """Whether its rows carry the number of their transaction: no view, nothing foreign, no storage of an extension."""
+    """Whether its rows carry the number of the transaction that made them to be seen: no view, nothing foreign, no
+    storage of an extension, and no row-level security, which shows old rows when it is altered."""
     identity: str
     """A hash; it changes when the server, its history or the table's files are others: then transactions' numbers mean
     nothing."""
@@ -217,7 +218,7 @@ def _find(connection: Connection, login: Login) -> tuple[str, str, str]:
 
 
 def _identity(connection: Connection, oid: str) -> tuple[bool, str]:
-    """Whether all its rows carry transactions, and the hash of where they are."""
+    """Whether all its rows carry the transactions that made them to be seen, and the hash of where they are."""
     ((server, timeline, database),) = connection.rows("""
         SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
             CASE WHEN pg_catalog.pg_is_in_recovery()
@@ -227,10 +228,13 @@ def _identity(connection: Connection, oid: str) -> tuple[bool, str]:
             (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())""")
     ((versioned, files),) = connection.rows(f"""
         {TREE.format(oid=oid)}
-        SELECT pg_catalog.bool_and(c.relkind IN ('r', 'p') AND c.relam IN (0, {HEAP})),
+        SELECT pg_catalog.bool_and(c.relkind IN ('r', 'p') AND c.relam IN (0, {HEAP}))
+                AND NOT pg_catalog.row_security_active({oid}::pg_catalog.oid),
             pg_catalog.string_agg(oid || '/' || coalesce(pg_catalog.pg_relation_filenode(oid), 0), ' ' ORDER BY oid)
         FROM tree JOIN pg_catalog.pg_class c USING (oid)""")
-    whole = f"{server}/{timeline}/{database} {files}"
+    # What landed without numbers is no ground for them, when rows begin to carry them: another user, no more policies.
+    told = "" if versioned == "t" else " by their content"
+    whole = f"{server}/{timeline}/{database} {files}{told}"
     return versioned == "t", hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import reduce
@@ -58,6 +59,26 @@ def read_rows(
         )
         rows = kept.enter_context(held(placed))
         return rows, rows.count()
+
+
+def content(rows: DataFrame) -> str:
+    """A hash of held rows, of their columns and types: the same for the same rows in any order."""
+    from pyspark.sql import functions as F
+
+    digest = F.sha2(F.concat(*(_told(rows, name) for name in rows.columns if name not in ("_file", "_row"))), 256)
+    halves = [F.conv(F.substring(digest, start, 16), 16, 10).cast("decimal(20, 0)") for start in (1, 17)]
+    # A sum is the same in any order, and tells how often a row is there.
+    sums = tuple(rows.select(F.count("*"), *map(F.sum, halves)).collect()[0])
+    return hashlib.sha256(f"{rows.schema.simpleString()} {sums}".encode()).hexdigest()
+
+
+def _told(rows: DataFrame, name: str) -> Column:
+    """A value as text that ends where its length says, so that no two rows are the same text when put together."""
+    from pyspark.sql import functions as F
+
+    value = F.col(quoted(name))
+    text = F.hex(value) if rows.schema[name].dataType.typeName() == "binary" else value.cast("string")
+    return F.when(value.isNull(), "-").otherwise(F.concat(F.length(text).cast("string"), F.lit(":"), text))
 
 
 def without_landed(

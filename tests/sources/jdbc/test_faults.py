@@ -13,8 +13,18 @@ import pytest
 
 from lakehouse.cli import main
 from lakehouse.config import Project, load_project
-from lakehouse.errors import ConfigError, ContractError, LakehouseError, SetupError, SourceUnavailableError
+from lakehouse.delta import held
+from lakehouse.errors import (
+    ConfigError,
+    ContractError,
+    LakehouseError,
+    SetupError,
+    SourceUnavailableError,
+    StorageError,
+)
 from lakehouse.pipeline import ingest, plan
+from lakehouse.sources.jdbc import connection
+from lakehouse.sources.jdbc.connection import Login
 from tests.bronze.landed import Landed
 from tests.sources.jdbc.server import PASSWORD, Postgres
 from tests.sources.jdbc.test_incremental import landed_rows
@@ -112,6 +122,46 @@ def test_a_backend_that_is_killed(source: Make, postgres: Postgres, sql: Any, wh
         ingested(source("table: public.t, cursor: id, partitions: 2"))
     assert set(landed_rows(project).values()) == {1}
     assert len(landed_rows(project)) == 30000 + (result.error is not None)
+
+
+@pytest.mark.parametrize("settings", ["", ", cursor: x, key: id, overlap: 3"])
+def test_a_value_that_can_not_be_computed_is_no_outage(source: Make, sql: Any, settings: str) -> None:
+    """It stays so however often it is tried."""
+    sql("CREATE TABLE t (id int); INSERT INTO t VALUES (1), (500)")
+    sql("CREATE VIEW w AS SELECT id, 1 / (id - 500) AS x FROM t")
+    error = refused(source(f"table: public.w{settings}"))
+    assert error.exit_code == 1 and "division by zero" in error.message and "the view" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "kind"),
+    [
+        ("22023", 'invalid snapshot identifier: "0000000A-0000001B-1"', SourceUnavailableError),
+        ("42704", 'snapshot "0000000A-0000001B-1" does not exist', SourceUnavailableError),  # Postgres 17
+        ("22023", 'time zone "12345678-1234" not recognized', LakehouseError),
+        ("42704", 'type "nosuch" does not exist', ConfigError),
+    ],
+)
+def test_a_snapshot_that_is_gone_is_an_outage(source: Make, state: str, said: str, kind: type[LakehouseError]) -> None:
+    login = Login("t", source("table: public.t").config.sources["t"])  # type: ignore[arg-type]
+    assert type(connection._typed(login, state, said)) is kind
+
+
+def test_a_disk_that_fills_is_named(source: Make, sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours by what is mounted there; the database's own is an outage."""
+    sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')")
+    sql("""CREATE FUNCTION grow() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$""")
+    sql("CREATE VIEW w AS SELECT grow() AS id")
+    assert isinstance(refused(source("table: public.w")), SourceUnavailableError)
+
+    def full(rows: Any) -> Any:
+        return held(rows.selectExpr("*", "raise_error('java.io.IOException: No space left on device') AS failing"))
+
+    monkeypatch.setattr("lakehouse.sources.jdbc.reading.held", full)
+    for settings in ("", ", cursor: id"):
+        error = refused(source(f"table: public.t{settings}"))
+        assert isinstance(error, StorageError) and "the disk" in error.message and "is full" in error.message
 
 
 def test_nothing_is_left_open(source: Make, postgres: Postgres, sql: Any) -> None:

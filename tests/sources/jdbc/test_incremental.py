@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse.config import Project
+from lakehouse.config import Project, load_project
 from lakehouse.errors import ConfigError, SourceChangedError
 from lakehouse.pipeline import ingest
 from tests.bronze.landed import Landed
-from tests.sources.jdbc.server import Postgres
+from tests.sources.jdbc.server import PASSWORD, Postgres
 from tests.sources.jdbc.test_snapshot import ingested
 
 Make = Callable[..., Project]
@@ -153,6 +153,61 @@ def test_a_view_takes_a_key_and_an_overlap(source: Make, sql: Any) -> None:
     sql("UPDATE t SET v = 'bb' WHERE id = 2")
     assert ingested(project).read == 2
     assert landed_rows(project) == Counter([(1, "a"), (2, "b"), (3, "late"), (2, "bb")])
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz(3)"])
+def test_a_view_whose_cursor_is_far_ahead_says_so(source: Make, sql: Any, kind: str) -> None:
+    sql(f"CREATE TABLE t (id int, v text, at {kind}); CREATE VIEW w AS SELECT * FROM t")
+    sql("INSERT INTO t VALUES (1, 'a', now())")
+    project = source("table: public.w, cursor: at, key: id, overlap: 1h")
+    assert "stood at" not in ingested(project).note
+    sql("INSERT INTO t VALUES (2, 'b', '9999-12-31')")
+    assert "at stood at 9999-12-31" in ingested(project).note
+    sql("INSERT INTO t VALUES (3, 'c', now())")
+    unseen = ingested(project)
+    assert unseen.status == "unchanged" and "at stood at 9999-12-31" in unseen.note
+
+
+def test_rows_that_row_level_security_begins_to_show_land(source: Make, sql: Any) -> None:
+    """No transaction writes a row when it comes into sight: it is told as a view's is, also when policies end."""
+    sql(f"DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+    sql("GRANT USAGE ON SCHEMA public TO reader")
+    sql("CREATE TABLE t (id int PRIMARY KEY, v text, tenant int); CREATE TABLE member (tenant int)")
+    sql("ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT SELECT ON t, member TO reader")
+    sql("CREATE POLICY p ON t USING (tenant IN (SELECT tenant FROM member)); INSERT INTO member VALUES (1)")
+    sql("INSERT INTO t VALUES (1, 'shown', 1), (2, 'hidden', 2), (3, 'far below', 3), (20, 'shown', 1)")
+    as_lake = source("table: public.t, cursor: id")
+    base = as_lake.folder / "conf" / "base.yaml"
+    as_reader = base.read_text().replace("user: lake", "user: reader")
+    base.write_text(as_reader)
+    (result,) = ingest(load_project(as_lake.folder)).results
+    assert isinstance(result.error, ConfigError) and "row-level security" in str(result.error)
+    base.write_text(as_reader.replace("cursor: id", "cursor: id, key: id, overlap: 18"))
+    project = load_project(as_lake.folder)
+    assert ingested(project).read == 2
+    assert ingested(project).status == "unchanged"
+    sql("INSERT INTO member VALUES (2)")
+    assert ingested(project).read == 1
+    base.write_text(as_reader.replace("user: reader", "user: lake"))  # the one who sees all, with no write between
+    assert ingested(load_project(as_lake.folder)).read == 1
+    assert landed_rows(project) == Counter([(1, "shown"), (20, "shown"), (2, "hidden"), (3, "far below")])
+
+
+def test_a_snapshot_in_which_others_are_in_sight_lands(source: Make, sql: Any) -> None:
+    """As many rows as before, none of which was written."""
+    sql(f"DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+    sql("GRANT USAGE ON SCHEMA public TO reader; CREATE TABLE t (id int, v text); CREATE TABLE shown (id int)")
+    sql("ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT SELECT ON t, shown TO reader")
+    sql("CREATE POLICY p ON t USING (id IN (SELECT id FROM shown)); INSERT INTO shown VALUES (1)")
+    sql("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    project = source("table: public.t")
+    base = project.folder / "conf" / "base.yaml"
+    base.write_text(base.read_text().replace("user: lake", "user: reader"))
+    project = load_project(project.folder)
+    ingested(project)
+    sql("UPDATE shown SET id = 2")
+    assert ingested(project).read == 1
+    assert landed_rows(project) == Counter([(1, "one"), (2, "two")])
 
 
 @pytest.mark.torture

@@ -127,6 +127,18 @@ def test_partitioned_tables_children_and_views(source: Make, sql: Any) -> None:
         assert {row["id"] for row in Landed(project, "t").kinds["record"]} == want
 
 
+def test_a_view_that_is_as_it_was_does_not_land_again(source: Make, sql: Any) -> None:
+    sql("CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'a'), (2, NULL)")
+    sql("CREATE VIEW w AS SELECT * FROM t ORDER BY random()")
+    project = source("table: public.w")
+    assert ingested(project).read == 2
+    sql("UPDATE t SET v = v")
+    assert ingested(project).status == "unchanged"
+    sql("UPDATE t SET v = 'b' WHERE id = 2")
+    assert ingested(project).read == 2
+    assert ingested(project).status == "unchanged"
+
+
 def test_an_empty_table_lands_its_columns(source: Make, sql: Any) -> None:
     sql("CREATE TABLE t (id int, v text)")
     project = source("table: public.t, partitions: 3")

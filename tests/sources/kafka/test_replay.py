@@ -95,7 +95,10 @@ def test_a_value_that_no_declared_type_holds_is_kept_and_lands_as_it_came(
     assert beside[2].pop("value") == " abc\0é"
     assert [beside[at] for at in (2, 3)] == [json.loads(row["_rescued"]) for row in rejects[:2]]
     assert (beside[2]["key"], beside[3]["key"]) == (b64encode(b"k\xff").decode(), "")
-    assert json.loads(beside[2]["headers"]) == [{"key": "h", "value": b64encode(b"\x00v").decode()}, {"key": "h"}]
+    assert json.loads(beside[2]["headers"]) == [
+        {"key": "h", "value": b64encode(b"\x00v").decode()},
+        {"key": "h", "value": None},
+    ]
     assert datetime.fromisoformat(beside[2]["timestamp"]).replace(tzinfo=UTC).timestamp() * 1000 == AT + 70
     assert beside[2]["timestamp_type"] == "CreateTime"
 
