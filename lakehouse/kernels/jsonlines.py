@@ -33,47 +33,61 @@ DIGITS = 300
 """A number that is too long has at least so many digits in a row: before its point, behind it or in its exponent."""
 
 
-def sound_objects(block: pa.Buffer, starts: Places, ends: Places) -> list[str] | None:
-    """The keys of the objects from ``starts`` to before ``ends``, or None where one of these is not proved.
-
-    Between the places stands a line break each, and nothing else. A key that has values of several types within a few
-    hundred places is not proved, nor are objects that have thousands of keys together.
+class SoundObjects:
+    """Proves blocks one after the other.
 
     >>> text = b'{"a": 1}\\n{"a": 2, "b": [{"c": null}]}'
-    >>> sound_objects(pa.py_buffer(text), np.array([0, 9]), np.array([8, len(text)]))
+    >>> SoundObjects().keys(pa.py_buffer(text), np.array([0, 9]), np.array([8, len(text)]))
     ['a', 'b']
     >>> text = b'{"a": {"b": 1, "b": 2}}'
-    >>> sound_objects(pa.py_buffer(text), np.array([0]), np.array([len(text)])) is None
+    >>> SoundObjects().keys(pa.py_buffer(text), np.array([0]), np.array([len(text)])) is None
     True
+    """
+
+    def __init__(self) -> None:
+        self._together = FEWEST_PLACES
+        """Places that are parsed together. The parser makes a column of each key that one of them has: memory is
+        places times keys, and how many keys there are is known from the places before."""
+
+    def keys(self, block: pa.Buffer, starts: Places, ends: Places) -> list[str] | None:
+        """The keys of the objects from ``starts`` to before ``ends``, or None where one of these is not proved.
+
+        Between the places stands a line break each, and nothing else. A key that has values of several types within a
+        few hundred places is not proved, nor are objects that have thousands of keys together.
+        """
+        if not _may_be_objects(block, starts, ends):
+            return None
+        keys: dict[str, None] = {}
+        first = 0
+        while first < len(starts):
+            after = min(int(np.searchsorted(ends, starts[first] + TOGETHER, side="right")), first + self._together)
+            after = max(after, first + 1)
+            table = _parsed(block.slice(starts[first], ends[after - 1] - starts[first]))
+            if table is None or table.num_rows != after - first:
+                return None
+            leaves = [leaf for column in table.columns for chunk in column.chunks for leaf in _leaves(chunk)]
+            if len(leaves) > MOST_LEAVES or not all(map(_finite, leaves)):
+                return None
+            keys.update(dict.fromkeys(table.column_names))
+            first, self._together = after, min(MOST_PLACES, 2 * self._together, VALUES // max(1, len(leaves)))
+        return list(keys)
+
+
+def _may_be_objects(block: pa.Buffer, starts: Places, ends: Places) -> bool:
+    """What has to hold so that as many objects as places are one object in each place.
+
+    Each begins and ends with a brace: no object begins where another is open (a bracket, a comma or a quote would stand
+    between), and no string goes over a line break.
     """
     bytes_ = np.frombuffer(block, np.uint8)
     lengths = ends - starts
     if not len(starts) or lengths.min() < len("{}") or lengths.max() > LONGEST:
-        return None
-    # No object begins where another is open (a bracket, a comma or a quote would stand between), and no string goes
-    # over a line break. So where each place begins and ends with a brace, and there are as many objects as places,
-    # each place is one object.
+        return False
     if not ((bytes_[starts] == ord("{")).all() and (bytes_[ends - 1] == ord("}")).all()):
-        return None
+        return False
     if not bytes_.all() or not _is_utf8(block):
-        return None  # NUL, at which the parser stops
-    if lengths.max() >= SHORT and not _bounded(bytes_, starts):
-        return None
-    # The parser makes a column of each key that one of the objects has: memory is objects times keys.
-    keys: dict[str, None] = {}
-    first, places = 0, FEWEST_PLACES
-    while first < len(starts):
-        after = min(int(np.searchsorted(ends, starts[first] + TOGETHER, side="right")), first + places)
-        after = max(after, first + 1)
-        table = _parsed(block.slice(starts[first], ends[after - 1] - starts[first]))
-        if table is None or table.num_rows != after - first:
-            return None
-        leaves = [leaf for column in table.columns for chunk in column.chunks for leaf in _leaves(chunk)]
-        if len(leaves) > MOST_LEAVES or not all(map(_finite, leaves)):
-            return None
-        keys.update(dict.fromkeys(table.column_names))
-        first, places = after, min(MOST_PLACES, 2 * places, VALUES // max(1, len(leaves)))
-    return list(keys)
+        return False  # NUL, at which the parser stops
+    return bool(lengths.max() < SHORT or _bounded(bytes_, starts))
 
 
 def _parsed(piece: pa.Buffer) -> pa.Table | None:

@@ -19,7 +19,7 @@ from lakehouse.kernels.jsonlines import (
     LONGEST,
     LONGEST_NUMBER,
     MOST_LEAVES,
-    sound_objects,
+    SoundObjects,
 )
 
 PIECES = [b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\r", b" ", b"0", b"1", b"-", b".", b"e", b"\0"]
@@ -29,7 +29,7 @@ PIECES += [b"NaN", b"null", b"true", b"Infinity", b'"a"', b'"a":1', b"\xff", b"\
 def proved(*values: bytes) -> list[str] | None:
     lengths = np.array([len(value) for value in values])
     ends = np.cumsum(lengths + 1) - 1
-    return sound_objects(pa.py_buffer(b"\n".join(values)), ends - lengths, ends)
+    return SoundObjects().keys(pa.py_buffer(b"\n".join(values)), ends - lengths, ends)
 
 
 def is_object(raw: bytes) -> bool:

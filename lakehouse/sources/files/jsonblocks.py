@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.kernels.jsonlines import sound_objects
+from lakehouse.kernels.jsonlines import SoundObjects
 from lakehouse.sources.files.inspection import blocks
 
 
@@ -17,7 +17,7 @@ def count_sound(path: Path, add: Callable[[list[str]], str]) -> int | None:
 
     ``add`` is told the keys of each block and says what is wrong with them, if anything.
     """
-    records = 0
+    records, objects = 0, SoundObjects()
     for block in blocks(path):
         if b"\r" in block:
             return None  # to Spark it ends a line
@@ -25,7 +25,7 @@ def count_sound(path: Path, add: Callable[[list[str]], str]) -> int | None:
         if not len(ends) or ends[-1] + 1 != len(block):
             ends = np.append(ends, len(block))
         starts = np.concatenate(([0], ends[:-1] + 1))
-        keys = sound_objects(pa.py_buffer(block), starts, ends)
+        keys = objects.keys(pa.py_buffer(block), starts, ends)
         if keys is None or add(keys):
             return None
         records += len(ends)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.kernels.jsonlines import sound_objects
+from lakehouse.kernels.jsonlines import SoundObjects
 from lakehouse.sources.kafka.reading import VALUE
 
 BLOCK, ROWS = 8 * 2**20, 1024
@@ -31,7 +31,8 @@ def sound(kind: str, files: Sequence[Path]) -> bool:
 
 
 def _sound(kind: str, file: Path) -> bool:
-    return all(map(_objects if kind == "json" else _texts, _values(file)))
+    look = partial(_objects, SoundObjects()) if kind == "json" else _texts
+    return all(map(look, _values(file)))
 
 
 def _texts(values: pa.Array) -> bool:
@@ -42,7 +43,7 @@ def _texts(values: pa.Array) -> bool:
     return True
 
 
-def _objects(values: pa.Array) -> bool:
+def _objects(objects: SoundObjects, values: pa.Array) -> bool:
     import pyarrow.compute as pc
 
     if not len(values):
@@ -52,7 +53,7 @@ def _objects(values: pa.Array) -> bool:
     _, places, block = lines.buffers()
     offsets = np.frombuffer(places, np.int64)[lines.offset : lines.offset + len(lines) + 1]
     block = block.slice(offsets[0], offsets[-1] - offsets[0])
-    return sound_objects(block, offsets[:-1] - offsets[0], offsets[1:] - offsets[0] - 1) is not None
+    return objects.keys(block, offsets[:-1] - offsets[0], offsets[1:] - offsets[0] - 1) is not None
 
 
 def _values(file: Path) -> Iterator[pa.Array]:
