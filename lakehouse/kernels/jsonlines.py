@@ -26,9 +26,13 @@ LONGEST = 50_000
 SHORT = min(2 * DEEPEST, LONGEST_NUMBER)
 """Bytes in which nothing can nest too deep, and no number be too long."""
 TOGETHER, FEWEST_PLACES, MOST_PLACES = 128 * 2**10, 64, 1024
-"""Bytes, and places at first and at most, that are parsed together."""
+"""Bytes, and places at first and at most, that are parsed together to learn their keys."""
+MANY = 2**20
+"""Bytes that are parsed together where the keys are known."""
 VALUES, MOST_LEAVES = 250_000, 1_000
 """Values that they have together, nulls included; and keys, inner ones too, above which they are not proved."""
+MISSES = 3
+"""In a row, and no more is taken for the same as before."""
 DIGITS = 300
 """A number that is too long has at least so many digits in a row: before its point, behind it or in its exponent."""
 
@@ -45,32 +49,80 @@ class SoundObjects:
     """
 
     def __init__(self) -> None:
-        self._together = FEWEST_PLACES
-        """Places that are parsed together. The parser makes a column of each key that one of them has: memory is
-        places times keys, and how many keys there are is known from the places before."""
+        self._names: dict[str, None] = {}
+        self._few = FEWEST_PLACES
+        """Places that are parsed together to learn which keys there are: the parser makes a column of each key that one
+        of them has, so memory is places times keys."""
+        self._known = pa.schema([])
+        self._width = 0
+        """How many values an object of the known keys has."""
+        self._misses = 0
+        """How often in a row what came was not of the known keys and types."""
 
     def keys(self, block: pa.Buffer, starts: Places, ends: Places) -> list[str] | None:
-        """The keys of the objects from ``starts`` to before ``ends``, or None where one of these is not proved.
+        """The keys of the objects so far, or None where one of those from ``starts`` to before ``ends`` is not proved.
 
         Between the places stands a line break each, and nothing else. A key that has values of several types within a
         few hundred places is not proved, nor are objects that have thousands of keys together.
         """
         if not _may_be_objects(block, starts, ends):
             return None
-        keys: dict[str, None] = {}
-        first = 0
+        first = learnt = 0
         while first < len(starts):
-            after = min(int(np.searchsorted(ends, starts[first] + TOGETHER, side="right")), first + self._together)
-            after = max(after, first + 1)
-            table = _parsed(block.slice(starts[first], ends[after - 1] - starts[first]))
-            if table is None or table.num_rows != after - first:
+            if first >= learnt and self._width and self._misses < MISSES:
+                after = _up_to(starts, ends, first, MANY, VALUES // self._width)
+                table = _parsed(block, starts, ends, first, after, self._known)
+                if table is not None and all(map(_finite, _leaves(table))):
+                    self._misses, first = 0, after
+                    continue
+                self._misses, learnt = self._misses + 1, after  # something among them is new
+            after = _up_to(starts, ends, first, TOGETHER, self._few)
+            table = _parsed(block, starts, ends, first, after)
+            if table is None or not self._learn(table):
                 return None
-            leaves = [leaf for column in table.columns for chunk in column.chunks for leaf in _leaves(chunk)]
-            if len(leaves) > MOST_LEAVES or not all(map(_finite, leaves)):
-                return None
-            keys.update(dict.fromkeys(table.column_names))
-            first, self._together = after, min(MOST_PLACES, 2 * self._together, VALUES // max(1, len(leaves)))
-        return list(keys)
+            first = after
+        return list(self._names)
+
+    def _learn(self, table: pa.Table) -> bool:
+        """Remember its keys and their types; whether they are not too many, and their numbers finite."""
+        leaves = list(_leaves(table))
+        if len(leaves) > MOST_LEAVES or not all(map(_finite, leaves)):
+            return False
+        self._names.update(dict.fromkeys(table.column_names))
+        self._few = max(1, min(MOST_PLACES, 2 * self._few, VALUES // max(1, len(leaves))))
+        if self._misses < MISSES:
+            try:
+                new = pa.schema([(field.name, _wide(field.type)) for field in table.schema])
+                self._known = pa.unify_schemas([self._known, new])
+            except pa.ArrowException:  # far apart a key may have another type
+                self._misses = MISSES
+            self._width = sum(map(_width, self._known.types))
+            if self._width > MOST_LEAVES:
+                self._misses = MISSES
+        return True
+
+
+def _up_to(starts: Places, ends: Places, first: int, size: int, places: int) -> int:
+    """The place after those from the first that are of so many bytes and places together; at least one."""
+    return max(min(int(np.searchsorted(ends, starts[first] + size, side="right")), first + places), first + 1)
+
+
+def _width(kind: pa.DataType) -> int:
+    if pa.types.is_struct(kind):
+        return sum(_width(kind.field(place).type) for place in range(kind.num_fields))
+    return _width(kind.value_type) if pa.types.is_list(kind) else 1
+
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    """The type that takes each number, or each text, where one was seen."""
+    if pa.types.is_struct(kind):
+        fields = (kind.field(place) for place in range(kind.num_fields))
+        return pa.struct([(field.name, _wide(field.type)) for field in fields])
+    if pa.types.is_list(kind):
+        return pa.list_(_wide(kind.value_type))
+    if pa.types.is_integer(kind):
+        return pa.float64()
+    return pa.string() if pa.types.is_temporal(kind) else kind
 
 
 def _may_be_objects(block: pa.Buffer, starts: Places, ends: Places) -> bool:
@@ -90,12 +142,18 @@ def _may_be_objects(block: pa.Buffer, starts: Places, ends: Places) -> bool:
     return bool(lengths.max() < SHORT or _bounded(bytes_, starts))
 
 
-def _parsed(piece: pa.Buffer) -> pa.Table | None:
+def _parsed(
+    block: pa.Buffer, starts: Places, ends: Places, first: int, after: int, known: pa.Schema | None = None
+) -> pa.Table | None:
+    """The objects of some places as a table; None where there are not so many, or one has a key that is not known."""
+    piece = block.slice(starts[first], ends[after - 1] - starts[first])
     options = json.ReadOptions(use_threads=False, block_size=piece.size + 1)
+    kinds = json.ParseOptions(known, unexpected_field_behavior="infer" if known is None else "error")
     try:
-        return json.read_json(pa.BufferReader(piece), read_options=options)
+        table = json.read_json(pa.BufferReader(piece), read_options=options, parse_options=kinds)
     except pa.ArrowException:
         return None  # no JSON, a key twice, or a key with values of several types
+    return table if table.num_rows == after - first else None
 
 
 def _is_utf8(block: pa.Buffer) -> bool:
@@ -116,13 +174,19 @@ def _bounded(bytes_: npt.NDArray[np.uint8], starts: Places) -> bool:
     return bool(np.diff(others, prepend=-1, append=len(bytes_)).max() <= DIGITS)
 
 
-def _leaves(values: pa.Array) -> Iterator[pa.Array]:
+def _leaves(table: pa.Table) -> Iterator[pa.Array]:
     """The values of all keys that hold no objects or arrays."""
+    for column in table.columns:
+        for chunk in column.chunks:
+            yield from _below(chunk)
+
+
+def _below(values: pa.Array) -> Iterator[pa.Array]:
     if pa.types.is_struct(values.type):
         for part in values.flatten():
-            yield from _leaves(part)
+            yield from _below(part)
     elif pa.types.is_list(values.type):
-        yield from _leaves(values.flatten())
+        yield from _below(values.flatten())
     else:
         yield values
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse.kernels import jsonlines
 from lakehouse.kernels.jsonlines import (
     DEEPEST,
     DIGITS,
@@ -26,10 +29,12 @@ PIECES = [b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\r", b" ", b
 PIECES += [b"NaN", b"null", b"true", b"Infinity", b'"a"', b'"a":1', b"\xff", b"\xc3\xa9", b"\\u0061", b"\\ud800", b"//"]
 
 
-def proved(*values: bytes) -> list[str] | None:
+def proved(*values: bytes, few: int = FEWEST_PLACES) -> list[str] | None:
+    """``few`` are parsed before those that follow are taken for more of the same."""
     lengths = np.array([len(value) for value in values])
     ends = np.cumsum(lengths + 1) - 1
-    return SoundObjects().keys(pa.py_buffer(b"\n".join(values)), ends - lengths, ends)
+    with patch.object(jsonlines, "FEWEST_PLACES", few):
+        return SoundObjects().keys(pa.py_buffer(b"\n".join(values)), ends - lengths, ends)
 
 
 def is_object(raw: bytes) -> bool:
@@ -82,8 +87,12 @@ def damaged(draw: Random) -> bytes:
 def test_what_is_proved_is_so(seed: int) -> None:
     draw = Random(seed)
     values = [damaged(draw) for _ in range(draw.randrange(1, 4))]
-    if proved(*values) is not None:
+    if draw.random() < 0.5:  # much the same again, and again
+        values = [values[0], *([values[0]] * draw.randrange(4)), *values]
+    keys = proved(*values, few=draw.choice([1, 2, FEWEST_PLACES]))
+    if keys is not None:
         assert all(map(is_object, values)), values
+        assert sorted(keys) == sorted({key for value in values for key in json.loads(value)})
 
 
 def test_much_is_proved() -> None:
@@ -102,8 +111,9 @@ def test_much_is_proved() -> None:
     ],
 )
 def test_places_that_are_objects_only_together(pieces: list[bytes]) -> None:
-    for before in ([], [b'{"x":1}']):
+    for before in ([], [b'{"x":1}'], [b'{"a":1}'], [b'{"a":[{}],"b":"x"}'] * 2):
         assert proved(*before, *pieces) is None
+        assert proved(*before, *pieces, few=1) is None
 
 
 def test_what_nests_too_deep_or_is_too_long_is_not_proved() -> None:
@@ -140,6 +150,24 @@ def test_types_may_differ_far_apart_and_keys_may_be_many() -> None:
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"nan", b"+1", b"01", b"1.", b".5"])
 def test_numbers_that_are_none(number: bytes) -> None:
-    for raw in (b'{"a":%s}', b'{"a":{"b":[{"c":1.5},{"c":%s}]}}', b'{"a":[[%s]]}'):
-        assert proved(raw % number) is None
-        assert proved(raw % b"1.5") is not None
+    for few, raw in product((1, FEWEST_PLACES), (b'{"a":%s}', b'{"a":{"b":[{"c":1.5},{"c":%s}]}}', b'{"a":[[%s]]}')):
+        assert proved(raw % b"1", raw % number, few=few) is None
+        assert proved(raw % b"1", raw % b"1.5", raw % b"12345678901234567890123", few=few) is not None
+
+
+def test_much_of_the_same_is_parsed_at_once_and_what_is_new_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bool] = []
+    real = jsonlines._parsed
+
+    def counted(*given: Any) -> Any:
+        pieces.append(len(given) == 6)
+        return real(*given)
+
+    monkeypatch.setattr(jsonlines, "_parsed", counted)
+    same = [b'{"a":%d,"b":{"c":null,"d":"2026-01-01"}}' % number for number in range(3000)]
+    assert proved(*same) == ["a", "b"]
+    assert pieces == [False, True]  # a few, then all
+    pieces.clear()
+    assert proved(*same, b'{"a":1.5,"b":{"c":"x","d":"no date"},"e":[]}', *same * 20) == ["a", "b", "e"]
+    assert pieces[:2] == [False, True] and pieces[-2:] == [True, True]
+    assert pieces.count(False) < 40  # those beside it
