@@ -163,8 +163,8 @@ def test_a_view_that_does_not_fit_is_an_error_in_words(options: dict[str, Any], 
 def test_mistakes_in_definitions_are_errors_in_words(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     file = project.features / "definitions.py"
-    file.write_text(DEFINITIONS.replace("tables.carrier_delay", "tables.carrier_dely"))
-    with pytest.raises(DefinitionError, match=r"definitions.py:13: AttributeError.*carrier_dely"):
+    file.write_text(DEFINITIONS.replace("tables.carrier_delay", "tables.carrier_delayed"))
+    with pytest.raises(DefinitionError, match=r"definitions.py:13: AttributeError.*carrier_delayed"):
         apply(project)
     file.write_text(DEFINITIONS.replace("ValueType.STRING", "ValueType.INT64"))
     with pytest.raises(DefinitionError, match="is STRING, but its entity says INT64"):

@@ -28,7 +28,7 @@ QUOTE, NEWLINE, RETURN, BLANK = 34, 10, 13, 32
 
 SHORT_START = 2**12
 """Bytes before a header that Spark passes over too: they are in the first piece that it makes of a file."""
-_BLANK_LINES = re.compile(rb"(?:\r*\n)*+")
+_BLANK_LINES = re.compile(rb"(?:\r*\n)*")
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -194,8 +194,9 @@ def _judge(match: re.Match[bytes] | None, delimiter: str, width: int, *, torn: b
 
 
 def _record(delimiter: str) -> re.Pattern[bytes]:
+    # An atomic group where a look-ahead is repeated: early Pythons 3.11 repeat such a group possessively wrong.
     d = re.escape(delimiter.encode())
-    plain = rb'[^"\n' + d + rb"]*+" if len(delimiter.encode()) == 1 else rb"(?:(?!" + d + rb')[^"\n])*+'
+    plain = rb'[^"\n' + d + rb"]*+" if len(delimiter.encode()) == 1 else rb"(?>(?:(?!" + d + rb')[^"\n])*)'
     field = rb'(?>"(?:[^"]++|"")*+"|' + plain + rb")"
     return re.compile(rb"(" + field + rb"(?:" + d + field + rb")*+)\r?(?:\n|\Z)")
 
