@@ -44,11 +44,8 @@ def dlt(bench: Workbench) -> Iterator[Figure]:
     version = next(line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("dlt=="))
     peer_is = f"{version} in an environment of its own: filesystem, `read_csv(dtype=str)`, `table_format='delta'`"
     how = "`lakehouse ingest` of 12 monthly CSV files into a new table, the whole process with the start of Spark"
-    ours_s, theirs_s = rounds.median("wall_s"), rounds.median("wall_s", "floor")
-    yield bench.figure("dlt", "s", ours_s, peer=theirs_s, how=how, peer_is=peer_is, costs=rounds)
-    peaks = rounds.peak_gib("ours"), rounds.peak_gib("floor")
-    how = "the same runs: the largest resident memory of the process tree, Python and JVM, in any round"
-    yield bench.figure("dlt: peak memory", "GiB", peaks[0], peer=peaks[1], goal=4.0, how=how, peer_is=peer_is)
+    yield bench.wall("dlt", rounds, how=how, beside="peer", peer_is=peer_is)
+    yield bench.memory("dlt", rounds, beside="peer", peer_is=peer_is)
 
 
 def _environment() -> str:

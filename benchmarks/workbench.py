@@ -98,10 +98,10 @@ class Workbench:
             **more,
         )
 
-    def wall(self, name: str, rounds: Rounds, *, how: str, **more: Any) -> Figure:
-        """The median seconds of a benchmark's rounds, ours beside the floor's."""
-        ours, floor = rounds.median("wall_s"), rounds.median("wall_s", "floor")
-        return self.figure(name, "s", ours, floor=floor, how=how, costs=rounds, **more)
+    def wall(self, name: str, rounds: Rounds, *, how: str, beside: str = "floor", **more: Any) -> Figure:
+        """The median seconds of a benchmark's rounds, ours beside those of the floor or of a ``peer``."""
+        other = {beside: rounds.median("wall_s", "floor")}
+        return self.figure(name, "s", rounds.median("wall_s"), how=how, costs=rounds, **other, **more)
 
     def part(self, name: str, rounds: Rounds, *, goal: float = 0.8) -> Figure:
         """The part of plain Spark's speed: each round beside that of its turn, since the machine is shared."""
@@ -110,11 +110,11 @@ class Workbench:
         how = "the same rounds, each beside the plain one of its turn; 1 is as fast"
         return self.figure(f"{name}, part of plain Spark's speed", "×", parts, goal=goal, better="more", how=how)
 
-    def memory(self, name: str, rounds: Rounds, *, floor_is: str) -> Figure:
+    def memory(self, name: str, rounds: Rounds, *, beside: str = "floor", **more: Any) -> Figure:
         """The most memory of the same rounds."""
         how = "the same runs: the largest resident memory of the process tree, Python and JVM, in any round"
-        ours, floor = rounds.peak_gib("ours"), rounds.peak_gib("floor")
-        return self.figure(f"{name}: peak memory", "GiB", ours, floor=floor, goal=4.0, how=how, floor_is=floor_is)
+        other = {beside: rounds.peak_gib("floor")}
+        return self.figure(f"{name}: peak memory", "GiB", rounds.peak_gib("ours"), goal=4.0, how=how, **other, **more)
 
 
 @contextmanager

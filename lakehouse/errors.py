@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+FULL_DISK = "No space left on device"
+"""What the system says of it, whoever repeats it."""
 WHERE = "Run it again with --debug to see where it happened."
 """The hint of an error that nobody expected; left out where --debug was said."""
 

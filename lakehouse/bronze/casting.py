@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lakehouse.delta.reading import EXACT
+
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
@@ -48,14 +50,6 @@ def widens(kind: str, into: str) -> bool:
     return places >= scale and room - places >= precision - scale
 
 
-EXACTLY = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-    "ignoreNullFields": "false",
-}
-"""How a value becomes JSON that says all of it: Spark's own has milliseconds, and no nulls."""
-
-
 def exactly(value: Column, kind: str, into: str) -> Column:
     """The value as the other type, or null where that can't hold it exactly. A text may be any usual way to write it;
     a double is the nearest one, where it is near any."""
@@ -91,7 +85,7 @@ def as_text(value: Column, kind: str) -> Column:
     from pyspark.sql import functions as F
 
     if kind.startswith(NESTED):
-        return F.to_json(value, EXACTLY)
+        return F.to_json(value, EXACT)
     return F.base64(value) if kind == "binary" else value.cast("string")
 
 

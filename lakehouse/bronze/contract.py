@@ -9,20 +9,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from lakehouse.bronze.casting import EXACTLY, as_text, exactly, widens
+from lakehouse.bronze.casting import as_text, exactly, widens
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta.commit import quoted
+from lakehouse.delta.reading import EXACT
+from lakehouse.delta.state import TableState
 from lakehouse.errors import ContractError
-from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED, Part
+from lakehouse.tables.batch import ENGINE_COLUMNS, RESCUED, Frames, Part, frames_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-Frames: TypeAlias = "DataFrame | list[DataFrame]"
-"""What a batch reads: several frames where its parts differ in a column's type."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,6 @@ def fitted(source: Source, receipts: Receipts, agreed: Agreed, read: Frames, *, 
     return reduce(_union, (_fitted(source, receipts, agreed, frame, raw) for frame in frames_of(read)))
 
 
-def frames_of(read: Frames) -> list[DataFrame]:
-    return read if isinstance(read, list) else [read]
-
-
 def _union(one: DataFrame, other: DataFrame) -> DataFrame:
     types = {field.name: field.dataType for field in one.schema}
     for field in other.schema:
@@ -124,14 +119,19 @@ def _fitted(source: Source, receipts: Receipts, agreed: Agreed, frame: DataFrame
 
 def _wanted(source: Source, receipts: Receipts) -> dict[str, tuple[str, bool]]:
     """The type that each column is to have, in Spark's words, and whether conf/ declares it."""
-    from pyspark.sql.types import StructType
-
     wanted: dict[str, tuple[str, bool]] = {}
     if receipts.table is not None and source.changed_types != "reject":
-        known = StructType.fromJson(json.loads(receipts.table.table.schema().to_json()))
-        fields = {field.name: field.dataType.simpleString() for field in known}
-        wanted = {column: (kind, False) for column, kind in fields.items() if column not in ENGINE_COLUMNS}
+        kinds = _kinds(receipts.table)
+        wanted = {column: (kind, False) for column, kind in kinds.items() if column not in ENGINE_COLUMNS}
     return wanted | {column: (kind, True) for column, kind in source.columns.items()}
+
+
+def _kinds(table: TableState) -> dict[str, str]:
+    """The types of bronze's columns, in Spark's words."""
+    from pyspark.sql.types import StructType
+
+    fields = StructType.fromJson(json.loads(table.table.schema().to_json()))
+    return {field.name: field.dataType.simpleString() for field in fields}
 
 
 def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column], raw: str | None) -> dict[str, Column]:
@@ -141,7 +141,7 @@ def _quarantined(source: Source, frame: DataFrame, misfits: dict[str, Column], r
     told = [F.when(odd.isNotNull(), F.lit(f"{name!r} is no {source.columns[name]}")) for name, odd in misfits.items()]
     odd = F.coalesce(*misfits.values()).isNotNull()
     names = [name for name in frame.columns if name not in ENGINE_COLUMNS]
-    kept = F.to_json(F.struct(*map(quoted, names)), EXACTLY) if raw is None else F.col(quoted(raw))
+    kept = F.to_json(F.struct(*map(quoted, names)), EXACT) if raw is None else F.col(quoted(raw))
     found = {
         "_reason": F.when(odd, F.concat_ws(" and ", *told)),
         "_raw": F.when(odd, kept.cast("binary")),
@@ -169,11 +169,8 @@ def check_types(name: str, source: Source, receipts: Receipts, frame: DataFrame)
     if receipts.table is None:
         return
     from deltalake import Schema
-    from pyspark.sql.types import StructType
 
-    schema = receipts.table.table.schema()
-    known = {field.name: field.type for field in schema.fields}
-    kinds = {field.name: field.dataType.simpleString() for field in StructType.fromJson(json.loads(schema.to_json()))}
+    known = {field.name: field.type for field in receipts.table.table.schema().fields}
 
     for field in frame.schema:
         if field.name not in known:
@@ -184,7 +181,7 @@ def check_types(name: str, source: Source, receipts: Receipts, frame: DataFrame)
         if written.type != known[field.name]:
             raise ContractError(
                 f"sources.{name}: the column {field.name!r} is {field.dataType.simpleString()} now and "
-                f"{kinds[field.name]} in bronze; nothing landed",
+                f"{_kinds(receipts.table)[field.name]} in bronze; nothing landed",
                 hint="Bronze's types never change. Declare the one that it has, or land the source under a new name."
                 if field.name in source.columns
                 else "Write it with the old type, or send the files to a source of a new name.",

@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, frames_of, in_words, types_of
+from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, in_words, types_of
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
 from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import Draft, read_table, set_properties
 from lakehouse.delta.commit import table_properties
 from lakehouse.errors import ConservationError, ContractError
-from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part
+from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part, frames_of
 from lakehouse.tables.quarantine import Resolution
 
 if TYPE_CHECKING:

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pyarrow.parquet import ParquetFile
-
-from lakehouse.delta import TableState, read_state
+from lakehouse.delta import TableState, is_plain, read_state
 from lakehouse.errors import StorageError
 
 COLUMNS, RECEIPT = ["_batch", "_receipt"], "_kind = 'receipt'"
@@ -51,19 +49,15 @@ def read_receipts(path: Path) -> Receipts:
             hint="Move it away, or name another root in conf/.",
         )
     query = f"SELECT {', '.join(COLUMNS)} FROM t WHERE {RECEIPT}"
-    found = _by_file(path, state) if _plain(state) else state.rows(query)
+    found = _by_file(path, state) if is_plain(state.table) else state.rows(query)
     in_order = sorted(found, key=itemgetter("_batch"))
     return Receipts(state, {row["_batch"]: json.loads(row["_receipt"]) for row in in_order})
 
 
-def _plain(state: TableState) -> bool:
-    """Whether the rows of a file are rows of the table, under their names."""
-    protocol = state.table.protocol()
-    return protocol.min_reader_version == 1 or set(protocol.reader_features or ("?",)) <= {"timestampNtz"}
-
-
 def _by_file(path: Path, state: TableState) -> list[dict[str, Any]]:
     """The rows of all files with receipts. A file never changes: a loop of many rounds reads each once."""
+    from pyarrow.parquet import ParquetFile
+
     known = _known.get(path, {})
     uris = state.table.file_uris(file_pruning_predicate=RECEIPT)
     files = [path.joinpath(*map(unquote, uri.rsplit("/", 2)[1:])) for uri in uris]  # below the partition's folder

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lakehouse.cli.options import Debug, Env, Json
-from lakehouse.cli.output import Line, Page, described, hidden
+from lakehouse.cli.output import Line, Page, described
 from lakehouse.cli.projects import opened, ready
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.cli.sources import matching, missing_folder
@@ -41,7 +41,7 @@ def check(context: typer.Context, env: Env = None, json: Json = False, debug: De
     warnings = [project.redacted(warning) for warning in _source_warnings(project)]
     for problem in problems:
         ready(context.obj, problem)
-    checked = hidden(checked, project.redacted)
+    checked = {what: project.redacted(said) for what, said in checked.items()}
 
     code = max((problem.exit_code for problem in problems), default=0)
     data = {

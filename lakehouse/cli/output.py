@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -155,15 +155,6 @@ def described(error: LakehouseError) -> dict[str, Any]:
         "hint": error.hint,
         "exit_code": error.exit_code,
     }
-
-
-def hidden(value: Any, redacted: Callable[[str], str]) -> Any:
-    """A value of a page with each of its texts redacted; an address is a name, and stays."""
-    if isinstance(value, str):
-        return redacted(value)
-    if isinstance(value, Mapping):
-        return {key: child if key == "address" else hidden(child, redacted) for key, child in value.items()}
-    return [hidden(child, redacted) for child in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any) -> Any:

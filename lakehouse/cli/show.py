@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.cli.options import Debug, Env, Json
-from lakehouse.cli.output import Grid, Line, Page, hidden
+from lakehouse.cli.output import Grid, Line, Page
 from lakehouse.cli.projects import opened
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.errors import DefinitionError, NotBuiltError, UsageError, did_you_mean
@@ -137,6 +137,8 @@ def _table(lake: Lake, address: str) -> Page:
 
 
 def _runs(lake: Lake, env: str | None, limit: int) -> Page:
+    from lakehouse.config.redaction import hidden
+
     landed, refined = [], []
     for address in lake.addresses():
         if address.startswith("bronze."):
@@ -181,6 +183,7 @@ def _sides(left: int, right: int) -> str:
 def _source(lake: Lake, name: str | None, env: str | None, schema: bool, limit: int) -> Page:
     from lakehouse.cli.sources import files_of, schema_page
     from lakehouse.config import FilesSource
+    from lakehouse.config.redaction import hidden
 
     sources = lake.project.config.sources
     if name is None:
@@ -215,6 +218,8 @@ def _source(lake: Lake, name: str | None, env: str | None, schema: bool, limit: 
 
 def _batches_of(lake: Lake, name: str, settings: dict[str, Any], env: str | None, limit: int) -> Page:
     """What a source that is no folder has given so far."""
+    from lakehouse.config.redaction import hidden
+
     receipts = hidden(lake.receipts(f"bronze.{name}"), lake.project.config.sources[name].redacted)
     rows = [
         [receipt["batch"], f"{receipt['at']:%Y-%m-%d %H:%M}", receipt["took"], f"{receipt['landed']:,}"]

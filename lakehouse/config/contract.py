@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from lakehouse.config.redaction import SHORTEST_PUT_IN, secrets_in, without
+from lakehouse.config.redaction import SHORTEST_PUT_IN, hidden, secrets_in, without
 
 
 class Model(BaseModel):
@@ -101,7 +102,8 @@ class Contract(Model):
         kept = self.model_dump(mode="json")
         names = {name: field.alias or name for name, field in type(self).model_fields.items()}
         given = (name for name in names if name in self.model_fields_set or name == "type")
-        return {names[name]: self._hidden(kept[name]) for name in given}
+        # Texts that were not put in are as they stand in conf/.
+        return {names[name]: hidden(kept[name], partial(without, secrets=self._put_in)) for name in given}
 
     def redacted(self, text: str) -> str:
         """What somebody said, without anything that these settings hold as a secret."""
@@ -110,11 +112,3 @@ class Contract(Model):
     def _secrets(self) -> Iterator[str]:
         yield from self._put_in
         yield from secrets_in(self.model_dump())
-
-    def _hidden(self, value: Any) -> Any:
-        """A setting without what was put into it; all other texts are as they stand in conf/."""
-        if isinstance(value, dict):
-            return {key: self._hidden(child) for key, child in value.items()}
-        if isinstance(value, list):
-            return [self._hidden(child) for child in value]
-        return without(value, self._put_in) if isinstance(value, str) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -29,6 +29,15 @@ def without(text: str, secrets: Iterable[str]) -> str:
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "…")
     return text
+
+
+def hidden(value: Any, redacted: Callable[[str], str]) -> Any:
+    """A value with each of its texts redacted, in whatever depth."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: hidden(child, redacted) for key, child in value.items()}
+    return [hidden(child, redacted) for child in value] if isinstance(value, list | tuple) else value
 
 
 def secrets_in(value: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from lakehouse.delta.commit import (
 )
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
-from lakehouse.delta.reading import has_columns_of, held, read_table
+from lakehouse.delta.reading import has_columns_of, held, is_plain, read_table
 from lakehouse.delta.state import TableState, read_state
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "create",
     "has_columns_of",
     "held",
+    "is_plain",
     "locked",
     "overwrite",
     "read_state",

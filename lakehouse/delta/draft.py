@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from py4j.protocol import Py4JJavaError
-
 from lakehouse.delta.commit import make_room
 from lakehouse.errors import ConflictError
 
@@ -83,6 +81,8 @@ class Draft:
 
     def commit(self) -> None:
         """Raises ConflictError where the table has changed since the draft was begun, and the draft is discarded."""
+        from py4j.protocol import Py4JJavaError
+
         nothing, some = self._option.empty(), self._option.apply
         operation = getattr(self._delta, "DeltaOperations$Write")(
             *(self._append, some(self._scala.toSeq([self._partition_by]))),

@@ -30,7 +30,7 @@ def read_table(session: SparkSession, path: Path, version: int | None = None) ->
     """
     table = DeltaTable(str(path), version=version)
     files = [path / unquote(file) for file in table.get_add_actions().column("path").to_pylist()]
-    if 0 < len(files) <= FEW and _plain(table) and not PATTERN & set(str(path)):
+    if 0 < len(files) <= FEW and is_plain(table) and not PATTERN & set(str(path)):
         from pyspark.sql.types import StructType
 
         schema = StructType.fromJson(json.loads(table.schema().to_json()))
@@ -61,7 +61,8 @@ def held(frame: DataFrame) -> Iterator[DataFrame]:
         kept._jdf.queryExecution().analyzed().rdd().unpersist(False)
 
 
-def _plain(table: DeltaTable) -> bool:
+def is_plain(table: DeltaTable) -> bool:
+    """Whether the rows of its files, under their names there, are the table's."""
     protocol = table.protocol()
     if protocol.min_reader_version == 1:
         return True

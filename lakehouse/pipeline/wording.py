@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import WHERE, LakehouseError, StorageError
+from lakehouse.errors import FULL_DISK, WHERE, LakehouseError, StorageError
 from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.workspace import Workspace
 
@@ -39,7 +39,7 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
     project = workspace.project
     account = f"{error}\n{getattr(error, '_stackTrace', '')}"  # PySpark shows Java's stack only where it is asked to
     text = project.redacted(account, address)
-    if "No space left on device" in text:
+    if FULL_DISK in text:
         return StorageError(
             f"{address}: the disk {project.redacted(str(fullest(project, address)))} is full",
             hint="Free space, then run again: nothing was lost.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,15 @@ ENGINE_COLUMNS = frozenset(
 )
 """Columns of bronze that are ours; a source that has one of them is refused."""
 
+Frames: TypeAlias = "DataFrame | list[DataFrame]"
+"""What a batch reads: several frames where its parts differ in a column's type."""
+
 RESCUED = "_rescued"
 """What of a record does not fit bronze's columns, as JSON: column -> value as text. Readers see it."""
+
+
+def frames_of(read: Frames) -> list[DataFrame]:
+    return read if isinstance(read, list) else [read]
 
 
 @dataclass(frozen=True)
@@ -50,16 +57,16 @@ class Batch:
     """What the receipt keeps, as JSON: where this batch ends, so that the next one begins there."""
     took: str
     """The same for people: 3 files, 1,000 offsets."""
-    read: Callable[[SparkSession], DataFrame | list[DataFrame]]
+    read: Callable[[SparkSession], Frames]
     """Opens the records: the source's columns, ``_file`` (where a record comes from, string) and ``_row`` (its place
     there, long, ascending). Where it has a column ``_reason``, rows that have one are rejects: with ``_raw``,
-    ``_offset`` and ``_line`` as those of :class:`Reject`. Several frames where parts differ in a column's type."""
+    ``_offset`` and ``_line`` as those of :class:`Reject`."""
     parts: tuple[Part, ...] = ()
     """Where there are none, the columns are those of the frame."""
     records: int | None = None
     """Counted without Spark; what Spark reads must be as many. None: the source can't be counted otherwise."""
     rejects: tuple[Reject, ...] = ()
-    apart: Callable[[SparkSession, Callable[[DataFrame | list[DataFrame]], DataFrame]], Batch] | None = None
+    apart: Callable[[SparkSession, Callable[[Frames], DataFrame]], Batch] | None = None
     """The same batch, where records that the function gives a ``_reason`` are rejects with the bytes and the place that
     they have at the source. None: ``raw`` says what is kept."""
     doubted: Callable[[Sequence[Path]], Batch | None] | None = None

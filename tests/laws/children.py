@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -104,6 +104,8 @@ class Child:
         return int(line) if line else None
 
 
+KILLS = 5
+"""In each chain on one project."""
 SPARE = 2
 """Children in the making: one takes longer to come up than the run of another takes."""
 
@@ -120,6 +122,36 @@ class Children:
     def next(self) -> Child:
         self._spare.append(self._new())
         return self._spare.pop(0)
+
+    def killed_again_and_again(
+        self,
+        project: Project,
+        *words: str,
+        draw: random.Random,
+        send: Callable[[int], None],
+        later: float,
+        codes: Container[int | None] = (0, 1, 4),
+    ) -> None:
+        """Begin the command again and again, and kill it each time, until it was hit :data:`KILLS` times.
+
+        ``send`` gives it something to do before each run, told how often it was hit. Each kill hits Python and its
+        JVM, Python alone (its JVM goes on for seconds), or the JVM alone: then the command ends with one of ``codes``,
+        and an error in words. For ``later`` see :func:`killed_at`.
+        """
+        kills, child = 0, self.next()
+        while kills < KILLS:
+            send(kills)
+            child.begin(project, *words, "--wait", "60")
+            who = draw.choice(["both", "python", "java"])
+            if not killed_at(child, project.folder / "data", draw, who, later):
+                assert child.ended() == 0, child.said()[-2000:]  # the next run is begun in it
+                continue
+            kills += 1
+            if who == "java":
+                assert child.ended() in codes, child.said()[-2000:]
+                assert "Traceback" not in child.said()
+            if kills < KILLS:
+                child = self.next()
 
     def close(self) -> None:
         for child in self._all:

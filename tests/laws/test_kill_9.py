@@ -10,13 +10,11 @@ import pytest
 
 from lakehouse.config import Project
 from lakehouse.pipeline import publish
-from tests.laws.children import Children, killed_at
+from tests.laws.children import KILLS, Children
 from tests.laws.corpus import seeds
 from tests.laws.shop import PUBLISHED, SOURCES, TABLES, Row, agree, history, served, write_features, write_orders
 from tests.laws.test_exactly_once import counts_add_up, run_all
 
-KILLS = 5
-"""In each chain."""
 CHAINS, QUICK = 60, 4
 """In all, and in every test run; tests/sources/test_killed.py has 40 more, and one."""
 
@@ -30,10 +28,7 @@ def children(engine: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.mark.parametrize("seed", seeds("tests/laws/test_kill_9.py::test_kill_9", quick=QUICK, every=CHAINS))
 def test_kill_9(spark: Any, make_project: Any, children: Children, seed: int) -> None:
-    """Each kill hits Python and its JVM, Python alone (its JVM goes on for seconds), or the JVM alone.
-
-    Half of the long suite publishes too.
-    """
+    """Half of the long suite publishes too."""
     draw = random.Random(seed)
     publishes = seed >= QUICK and seed % 2 == 1
     project = make_project(SOURCES, PUBLISHED if publishes else TABLES)
@@ -41,24 +36,15 @@ def test_kill_9(spark: Any, make_project: Any, children: Children, seed: int) ->
         write_features(project.folder)
     waiting = history(seed)
     landed: list[Row] = []
-    kills = 0
-    child = children.next()
-    while kills < KILLS:
+
+    def send(kills: int) -> None:
         more = [waiting.pop() for _ in range(draw.randrange(1, 6)) if waiting]
         assert more, f"{kills} kills of {KILLS} hit a run"
         write_orders(project.folder, str(len(landed)), more)
-        landed += more
-        child.begin(project, "run", "--wait", "60")
-        who = draw.choice(["both", "python", "java"])
-        if not killed_at(child, project.folder / "data", draw, who, later=2.0 if publishes else 0.1):
-            assert child.ended() == 0, child.said()[-2000:]  # the next run is begun in it
-            continue
-        kills += 1
-        if who == "java":
-            assert child.ended() in (0, 1, 4), child.said()[-2000:]
-            assert "Traceback" not in child.said()
-        if kills < KILLS:
-            child = children.next()
+        landed.extend(more)
+
+    later = 2.0 if publishes else 0.1
+    children.killed_again_and_again(project, "run", draw=draw, send=send, later=later)
     run_all(project)
     agree(project.root, landed)
     counts_add_up(project, landed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,15 +13,13 @@ import pytest
 from lakehouse.config import Project
 from lakehouse.pipeline import ingest
 from tests.bronze.landed import Landed
-from tests.laws.children import Children, killed_at
+from tests.laws.children import KILLS, Children
 from tests.laws.corpus import seeds
 from tests.sources.jdbc.server import PASSWORD, Postgres
 from tests.sources.kafka.broker import Broker
 from tests.sources.kafka.producing import Topics
 from tests.sources.test_every_kind import OWN, append_lines
 
-KILLS = 5
-"""In each chain."""
 CHAINS, QUICK = 40, 1
 SOURCES = """
   csv: {{type: files, format: csv, path: data/raw/*.csv}}
@@ -47,7 +46,6 @@ def test_kill_9(
     postgres: Postgres,
     seed: int,
 ) -> None:
-    """Each kill hits Python and its JVM, Python alone (its JVM goes on for seconds), or the JVM alone."""
     monkeypatch.setenv("DB_PASSWORD", PASSWORD)
     topic, table = topics.make(f"killed-{seed}"), f"killed_{seed}"
     postgres.sql(f"CREATE TABLE public.{table} (id serial, v text)")
@@ -65,26 +63,18 @@ def test_kill_9(
         "own": lambda values: append_lines(project.folder / "lines.txt", values),
     }
     draw, sent = random.Random(seed), Counter[tuple[str, str]]()
-    kills = rounds = 0
-    child = children.next()
-    while kills < KILLS:
-        rounds += 1
-        assert rounds < 20 * KILLS, f"{kills} kills of {KILLS} hit a run"
+    rounds = count(1)
+
+    def send_some(kills: int) -> None:
+        number = next(rounds)
+        assert number < 20 * KILLS, f"{kills} kills of {KILLS} hit a run"
         for name in draw.sample(sorted(send), draw.randrange(1, 5)):
-            values = [f"{rounds}-{number}" for number in range(draw.randrange(1, 6))]
+            values = [f"{number}-{each}" for each in range(draw.randrange(1, 6))]
             send[name](values)
             sent.update((name, value) for value in values)
-        child.begin(project, "ingest", "--wait", "60")
-        who = draw.choice(["both", "python", "java"])
-        if not killed_at(child, project.folder / "data", draw, who, later=0.1):
-            assert child.ended() == 0, child.said()[-2000:]  # the next run is begun in it
-            continue
-        kills += 1
-        if who == "java":
-            assert child.ended() in (0, 1, 4, 5), child.said()[-2000:]
-            assert "Traceback" not in child.said()
-        if kills < KILLS:
-            child = children.next()
+
+    codes = (0, 1, 4, 5)
+    children.killed_again_and_again(project, "ingest", draw=draw, send=send_some, later=0.1, codes=codes)
     report = ingest(project, wait=60)
     assert report.exit_code == 0, [str(result.error) for result in report.results if result.error]
     assert landed(project, sorted(name for name, _ in sent)) == sent

@@ -15,7 +15,7 @@ from lakehouse.sources.files.listing import Listed
 from lakehouse.sources.files.misfits import tell_apart
 from lakehouse.sources.files.packed import Scratch
 from lakehouse.sources.files.planning import look
-from lakehouse.tables.batch import Batch, Part
+from lakehouse.tables.batch import Batch, Frames, Part
 from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _apart(
     sound: list[tuple[Again, str, Inspection]],
     batch: Batch,
     session: SparkSession,
-    judge: Callable[[DataFrame | list[DataFrame]], DataFrame],
+    judge: Callable[[Frames], DataFrame],
 ) -> Batch:
     """The batch without the misfits among the records of whole files."""
     files = [(path, inspection) for _, path, inspection in sound]
@@ -121,7 +121,7 @@ def _columns(one: Again, inspection: Inspection) -> tuple[str, ...]:
 
 def _read(
     source: FilesSource, folder: Path, sound: list[tuple[Again, str, Inspection]], session: SparkSession
-) -> DataFrame | list[DataFrame]:
+) -> Frames:
     """The records under the file and at the place where they were rejected."""
     from pyspark.sql import functions as F
 

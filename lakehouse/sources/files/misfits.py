@@ -17,7 +17,7 @@ from lakehouse.sources.files.inspection import Inspection
 from lakehouse.sources.files.jsonl import json_rows, lines
 from lakehouse.sources.files.parquet import row_files
 from lakehouse.sources.files.text import split_text
-from lakehouse.tables.batch import Reject
+from lakehouse.tables.batch import Frames, Reject
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,7 +30,7 @@ def tell_apart(
     source: FilesSource,
     folder: Path,
     files: Files,
-    judge: Callable[[DataFrame | list[DataFrame]], DataFrame],
+    judge: Callable[[Frames], DataFrame],
 ) -> tuple[Files, dict[str, list[Reject]]]:
     """The files, of which those with misfits are split here now, and each misfit by its file, as a reject.
 

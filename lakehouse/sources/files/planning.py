@@ -25,7 +25,7 @@ from lakehouse.sources.files.misfits import tell_apart
 from lakehouse.sources.files.packed import Scratch, UnpackError, packing, unpack
 from lakehouse.sources.files.parquet import inspect_parquet
 from lakehouse.sources.files.text import inspect_text
-from lakehouse.tables.batch import Batch, Part, Waiting
+from lakehouse.tables.batch import Batch, Frames, Part, Waiting
 from lakehouse.tables.quarantine import Again, Parsed
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _apart(
     scratch: Scratch,
     batch: Batch,
     session: SparkSession,
-    judge: Callable[[DataFrame | list[DataFrame]], DataFrame],
+    judge: Callable[[Frames], DataFrame],
 ) -> Batch:
     """The batch without its misfits, which are rejects; the counts of their files are told anew."""
     split, misfits = tell_apart(session, source, folder, files, judge)
@@ -237,7 +237,7 @@ def _count(count: int, one: str, many: str = "") -> str:
 
 def _read(
     source: FilesSource, folder: Path, files: list[tuple[str, Inspection]], scratch: Scratch, session: SparkSession
-) -> DataFrame | list[DataFrame]:
+) -> Frames:
     from lakehouse.sources.files.reading import read_files
 
     return read_files(session, source, folder, files, scratch)

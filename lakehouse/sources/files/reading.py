@@ -18,6 +18,7 @@ from lakehouse.delta.commit import quoted
 from lakehouse.sources.files.inspection import PATTERN, Inspection, bronze_name
 from lakehouse.sources.files.joining import FILE, join, joinable
 from lakehouse.sources.files.packed import Scratch
+from lakehouse.tables.batch import Frames
 
 NEVER = "\0"
 """What stands in no file that Spark is given."""
@@ -54,7 +55,7 @@ class _Alike:
 
 def read_files(
     session: SparkSession, source: FilesSource, folder: Path, files: Files, scratch: Scratch | None = None
-) -> DataFrame | list[DataFrame]:
+) -> Frames:
     """The records of the files: their columns as bronze names them, ``_file`` and ``_row``; in several frames where
     files differ in a column's type. Where there is a scratch folder, many small files are joined in it."""
     session.conf.set("spark.sql.files.openCostInBytes", OPEN_COST)

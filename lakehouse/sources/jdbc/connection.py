@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import JdbcSource
 from lakehouse.config.jdbc import DRIVERS
-from lakehouse.errors import ConfigError, LakehouseError, SetupError, SourceUnavailableError
+from lakehouse.errors import FULL_DISK, ConfigError, LakehouseError, SetupError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,7 +26,6 @@ AWAY = ("08", "53", "57", "58", "40", "25", "55", "XJ")
 """Classes of SQLSTATE that time mends: no connection, no room, ended or cancelled, a conflict, a lock."""
 SNAPSHOT = re.compile(r"\b[0-9A-F]{8}-[0-9A-F]{8}-[0-9]+\b")
 """How Postgres names a snapshot, in any language."""
-FULL_DISK = "No space left on device"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from tests.bronze.landed import Landed
+from tests.sources import rfc8259
 from tests.sources.kafka.landed import Reading, places, refused, take
 from tests.sources.kafka.producing import Topics
 
@@ -127,20 +128,8 @@ def document(chance: random.Random, depth: int) -> Any:
 
 
 def is_json(raw: bytes) -> bool:
-    def pairs(found: list[tuple[str, Any]]) -> Any:
-        if len({name for name, _ in found}) < len(found):
-            raise ValueError
-        return dict(found)
-
-    def constant(name: str) -> None:
-        raise ValueError(name)
-
     try:
-        text = raw.decode()
-        if text.startswith("\ufeff"):
-            return False
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-        json.dumps(value, ensure_ascii=False).encode()
+        rfc8259.read(raw)
     except ValueError:
         return False
     return True
