@@ -10,6 +10,7 @@ from pathlib import Path
 from lakehouse.errors import FULL_DISK, WHERE, LakehouseError, StorageError
 from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.workspace import Workspace
+from lakehouse.spark import java_has_ended
 
 PY4J = "An error occurred while calling"
 """What py4j puts before what Java says."""
@@ -48,6 +49,12 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
         return StorageError(
             f"{address}: {project.redacted(str(project.root))} can't be written",
             hint="Make it writable, or name another root in conf/.",
+        )
+    if isinstance(error, ConnectionError) and java_has_ended():
+        return LakehouseError(
+            f"{address}: Spark's JVM was killed",
+            hint="Was the machine short of memory? See 'lakehouse doctor', and spark.memory in conf/; then run again: "
+            "nothing was lost.",
         )
     said = _said(text) or type(error).__name__
     if isinstance(error, LookupError | AssertionError):  # whose text alone says nothing

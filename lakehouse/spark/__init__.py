@@ -3,7 +3,7 @@
 from lakehouse.spark.jars import fetch_jars, jars_folder, missing_jars
 from lakehouse.spark.java import Java, find_java
 from lakehouse.spark.properties import environment, properties, properties_file
-from lakehouse.spark.session import open_session
+from lakehouse.spark.session import java_has_ended, open_session
 
 __all__ = [
     "Java",
@@ -11,6 +11,7 @@ __all__ = [
     "fetch_jars",
     "find_java",
     "jars_folder",
+    "java_has_ended",
     "missing_jars",
     "open_session",
     "properties",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Project
 from lakehouse.errors import SetupError
@@ -34,6 +37,7 @@ def open_session(project: Project, *, more: dict[str, str] | None = None) -> Spa
     # pyspark logs each error that it raises, Java's stack included; ours says it once, in words.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     spark = SparkSession.builder.getOrCreate()
+    _quiet_when_java_dies(spark)
     if "DeltaCatalog" not in (spark.conf.get("spark.sql.catalog.spark_catalog", "") or ""):
         raise SetupError(
             "This Spark was started without Delta's settings",
@@ -41,6 +45,30 @@ def open_session(project: Project, *, more: dict[str, str] | None = None) -> Spa
             f"{properties_file(project)}",
         )
     return spark
+
+
+def java_has_ended() -> bool:
+    """Whether the JVM that this process began is no more: killed, or out of memory."""
+    from pyspark import SparkContext
+
+    java = getattr(SparkContext._gateway, "proc", None)
+    if java is None:
+        return False
+    with suppress(subprocess.TimeoutExpired):
+        java.wait(timeout=1)  # its connections end a moment before it does
+    return java.poll() is not None
+
+
+def _quiet_when_java_dies(spark: SparkSession) -> None:
+    """The call that fails tells of it; the thread that adds up accumulators would print a traceback beside."""
+    server: Any = spark.sparkContext._accumulatorServer
+    said = type(server).handle_error
+
+    def handle_error(request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            said(server, request, client_address)
+
+    server.handle_error = handle_error
 
 
 def _with(project: Project, more: dict[str, str]) -> Path:

@@ -149,7 +149,7 @@ class Children:
             kills += 1
             if who == "java":
                 assert child.ended() in codes, child.said()[-2000:]
-                assert "Traceback" not in child.said()
+                assert "Traceback" not in child.said(), child.said()[-3000:]
             if kills < KILLS:
                 child = self.next()
 

@@ -1,0 +1,31 @@
+"""A session whose JVM dies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from lakehouse.config import Project
+
+MAIN = """
+import os, signal, socketserver, sys
+from lakehouse.config import load_project
+from lakehouse.spark import java_has_ended, open_session
+spark = open_session(load_project(sys.argv[1]))
+print(spark.range(3).mapInArrow(lambda batches: batches, "id long").count(), flush=True)
+print(java_has_ended(), flush=True)
+java = spark.sparkContext._gateway.proc
+java.kill()
+java.wait()
+socketserver.BaseServer.shutdown(spark.sparkContext._accumulatorServer)  # once it has seen its connection end
+try:
+    spark.range(3).count()
+except Exception as error:
+    print(type(error).__name__, java_has_ended())
+"""
+
+
+def test_its_end_is_told_once_by_the_call_that_fails(engine: Project) -> None:
+    done = subprocess.run([sys.executable, "-c", MAIN, str(engine.folder)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["3", "False", "ConnectionRefusedError", "True"], done.stderr
+    assert "Traceback" not in done.stderr
