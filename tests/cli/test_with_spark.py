@@ -49,8 +49,9 @@ def test_plain_spark_submit_with_the_properties_file(shop: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        done = program(shop, submit, "--properties-file", file, "jobs/build.py", "--env", "local", "--json")
-    assert done.returncode == 0, done.stderr
+        for job in ("jobs/ingest.py", "jobs/build.py"):
+            done = program(shop, submit, "--properties-file", file, job, "--env", "local", "--json")
+            assert done.returncode == 0, done.stdout + done.stderr
     assert {result["status"] for result in json.loads(done.stdout)["results"]} == {"done"}
 
 
