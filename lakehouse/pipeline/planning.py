@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lakehouse.config import Project
-from lakehouse.errors import LakehouseError, NotBuiltError
+from lakehouse.errors import LakehouseError, NotBuiltError, UsageError
 from lakehouse.pipeline.report import StepName
 from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
@@ -46,12 +46,23 @@ def plan(project: Project, select: Iterable[str] = ()) -> Plan:
 def plan_in(
     workspace: Workspace, select: Iterable[str] = (), layers: Iterable[str] = ("bronze", "silver", "gold")
 ) -> Plan:
-    """The same for a workspace, and just for some layers."""
+    """The same for a workspace, and just for some layers. Raises UsageError where none of those is selected."""
     steps: dict[str, Step] = {}
-    for address in workspace.graph.select(select):
-        if address.partition(".")[0] in layers:
-            steps[address] = _step(workspace, address, steps)
+    for address in selected(workspace, select, layers):
+        steps[address] = _step(workspace, address, steps)
     return Plan(tuple(steps.values()))
+
+
+def selected(workspace: Workspace, select: Iterable[str], layers: Iterable[str]) -> tuple[str, ...]:
+    """The addresses in some layers. Raises UsageError for words that select nothing there."""
+    words, layers = tuple(select), tuple(layers)
+    found = tuple(address for address in workspace.graph.select(words) if address.partition(".")[0] in layers)
+    if words and not found:
+        raise UsageError(
+            f"--select: '{' '.join(words)}' selects no table of {' or '.join(layers)}, which this command takes",
+            hint=f"lakehouse run --select '{' '.join(words)}' takes every layer.",
+        )
+    return found
 
 
 def _step(workspace: Workspace, address: str, before: dict[str, Step]) -> Step:

@@ -14,7 +14,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.features.publishing import Published
 from lakehouse.features.publishing import publish as publish_views
 from lakehouse.features.repository import apply, preload
-from lakehouse.pipeline.planning import Plan, Step, plan_in
+from lakehouse.pipeline.planning import Plan, Step, plan_in, selected
 from lakehouse.pipeline.report import Event, Listener, Report, Result
 from lakehouse.pipeline.steps import do_step
 from lakehouse.pipeline.workspace import Workspace
@@ -45,7 +45,7 @@ def publish(project: Project, *, select: Iterable[str] = (), listen: Listener | 
     started = time.monotonic()
     workspace = Workspace(project)
     select = tuple(select)
-    tables = workspace.graph.select(select) if select else None
+    tables = selected(workspace, select, ("gold",)) if select else None
     return Report(tuple(_publish(workspace, tables, listen or _silent)), time.monotonic() - started)
 
 

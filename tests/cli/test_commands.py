@@ -91,6 +91,22 @@ def test_errors_are_json_too(command, tmp_path: Path, words: list[str]) -> None:
     assert error["exit_code"] == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        ("ingest", "gold.customer_spend"),
+        ("ingest --continuous", "gold.customer_spend"),
+        ("build", "bronze.orders"),
+        ("publish", "bronze.orders"),
+    ],
+)
+def test_words_that_select_nothing_for_the_command_are_refused(command, shop: Path, words: str, table: str) -> None:
+    said = command(*words.split(), "--select", table, folder=shop)
+    assert said.code == 2
+    assert f"'{table}' selects no table of " in said.err
+    assert f"lakehouse run --select '{table}'" in said.err
+
+
 def test_what_nobody_expected_is_one_line(command, shop: Path) -> None:
     (shop / "jobs" / "shop" / "demo.py").write_text(
         "NEXT = ('a', 'b', 'c')\n"
