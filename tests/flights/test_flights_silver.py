@@ -183,6 +183,7 @@ def test_arrivals_are_honest(spark: SparkSession, tmp_path: Path) -> None:
     for row in landed.itertuples():
         scheduled = row.scheduled_at.to_pydatetime().replace(tzinfo=UTC)
         key = (f"{scheduled:%Y-%m-%dT%H}", scheduled.minute, row.carrier, row.flight, row.origin)
+        assert key in schedule, "a time of the schedule moved"
         clock = schedule[key]
         local = scheduled.astimezone(ZoneInfo(zones.get(row.dest, "America/Puerto_Rico")))
         wall = (clock // 100 * 60 + clock % 100) - (local.hour * 60 + local.minute)
