@@ -50,7 +50,7 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
             f"{address}: {project.redacted(str(project.root))} can't be written",
             hint="Make it writable, or name another root in conf/.",
         )
-    if isinstance(error, ConnectionError) and java_has_ended():
+    if _of_a_connection(error) and java_has_ended():
         return LakehouseError(
             f"{address}: Spark's JVM was killed",
             hint="Was the machine short of memory? See 'lakehouse doctor', and spark.memory in conf/; then run again: "
@@ -63,6 +63,12 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
         return LakehouseError(f"{address}: {said}", hint=WHERE)
     table = workspace.graph.table(address)
     return LakehouseError(f"{address}: {said}", hint=f"Its function stands in {table.file}:{table.line}.")
+
+
+def _of_a_connection(error: Exception) -> bool:
+    """Whether that to the JVM may be what broke: nothing that Java itself says is."""
+    of_py4j = type(error).__module__ == "py4j.protocol" and not hasattr(error, "java_exception")
+    return of_py4j or isinstance(error, ConnectionError)
 
 
 def _denied_below(root: Path, account: str) -> bool:

@@ -34,8 +34,7 @@ def open_session(project: Project, *, more: dict[str, str] | None = None) -> Spa
         os.environ.update(environment())
         arguments = ["--properties-file", str(_with(project, more) if more else properties_file(project))]
         os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join([*map(_quoted, arguments), "pyspark-shell"])
-    # pyspark logs each error that it raises, Java's stack included; ours says it once, in words.
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    _silence()
     spark = SparkSession.builder.getOrCreate()
     _quiet_when_java_dies(spark)
     if "DeltaCatalog" not in (spark.conf.get("spark.sql.catalog.spark_catalog", "") or ""):
@@ -49,14 +48,25 @@ def open_session(project: Project, *, more: dict[str, str] | None = None) -> Spa
 
 def java_has_ended() -> bool:
     """Whether the JVM that this process began is no more: killed, or out of memory."""
-    from pyspark import SparkContext
-
-    java = getattr(SparkContext._gateway, "proc", None)
+    pyspark = sys.modules.get("pyspark")
+    java = getattr(pyspark.SparkContext._gateway, "proc", None) if pyspark is not None else None
     if java is None:
         return False
     with suppress(subprocess.TimeoutExpired):
         java.wait(timeout=1)  # its connections end a moment before it does
     return java.poll() is not None
+
+
+def _silence() -> None:
+    """What is logged of an error that is raised too, tracebacks and Java's stack included: ours says it once."""
+    for name in ("SQLQueryContextLogger", "py4j"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_not_of_py4j)
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    """Py4j logs to the root what it then raises: a JVM that ended, an interrupt."""
+    return f"{os.sep}py4j{os.sep}" not in record.pathname
 
 
 def _quiet_when_java_dies(spark: SparkSession) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from py4j.protocol import Py4JError
 
 from lakehouse.config import Project
 from lakehouse.errors import LakehouseError, StorageError
@@ -99,3 +100,19 @@ def test_our_own_errors_hold_no_secret_either(make_project: Any) -> None:
     error = raised(make_project(SOURCES), StorageError("no s3cret", hint="use s3cret"))
     assert str(error) == "no …\n  use …"
     assert error.args == ("no …",)
+
+
+@pytest.mark.parametrize(
+    ("error", "ended", "killed"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), True, True),
+        (Py4JError("An error occurred while calling o1.count"), True, True),
+        (ConnectionRefusedError(111, "Connection refused"), False, False),
+        (ValueError("x"), True, False),
+    ],
+)
+def test_a_jvm_that_ended(
+    make_project: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, ended: bool, killed: bool
+) -> None:
+    monkeypatch.setattr("lakehouse.pipeline.wording.java_has_ended", lambda: ended)
+    assert ("Spark's JVM was killed" in raised(make_project(SOURCES), error).message) == killed

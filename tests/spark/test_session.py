@@ -14,6 +14,18 @@ from lakehouse.spark import java_has_ended, open_session
 spark = open_session(load_project(sys.argv[1]))
 print(spark.range(3).mapInArrow(lambda batches: batches, "id long").count(), flush=True)
 print(java_has_ended(), flush=True)
+
+class Reset:
+    def readline(self):
+        raise ConnectionResetError
+    def close(self):
+        pass
+
+spark.sparkContext._gateway._gateway_client.get_thread_connection().stream = Reset()
+try:
+    spark.range(3).count()
+except Exception as error:
+    print(type(error).__name__, flush=True)
 java = spark.sparkContext._gateway.proc
 java.kill()
 java.wait()
@@ -27,5 +39,5 @@ except Exception as error:
 
 def test_its_end_is_told_once_by_the_call_that_fails(engine: Project) -> None:
     done = subprocess.run([sys.executable, "-c", MAIN, str(engine.folder)], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["3", "False", "ConnectionRefusedError", "True"], done.stderr
+    assert done.stdout.split() == ["3", "False", "Py4JError", "ConnectionRefusedError", "True"], done.stderr
     assert "Traceback" not in done.stderr
