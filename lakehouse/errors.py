@@ -42,6 +42,15 @@ class LakehouseError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
+def java_was_killed(where: str = "") -> LakehouseError:
+    """What is said of a JVM that ended under a run."""
+    return LakehouseError(
+        f"{where}: Spark's JVM was killed" if where else "Spark's JVM was killed",
+        hint="Was the machine short of memory? See 'lakehouse doctor', and spark.memory in conf/; then run again: "
+        "nothing was lost.",
+    )
+
+
 class ConfigError(LakehouseError):
     exit_code = 2
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import LockedError, StorageError
+from lakehouse.errors import LockedError, StorageError, java_was_killed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,6 +64,8 @@ def _take(spark: SparkSession, file: Path) -> Any:
         jvm: Any = spark.sparkContext._jvm
         channel = jvm.java.io.RandomAccessFile(str(file), "rw").getChannel()
         lock = channel.tryLock()
+    except ConnectionError as error:
+        raise java_was_killed() from error
     except (OSError, Py4JJavaError) as error:
         raise StorageError(
             f"{file}: can't be written or locked: {_reason(error)}",
@@ -71,17 +73,27 @@ def _take(spark: SparkSession, file: Path) -> Any:
         ) from error
     finally:
         if lock is None:
-            if channel is not None:
-                channel.close()
-            with _guard:
-                _held_here.discard(file)
+            _let_go(file, channel.close if channel is not None else None)
     return lock
 
 
 def _free(file: Path, lock: Any) -> None:
-    lock.channel().close()
-    with _guard:
-        _held_here.discard(file)
+    _let_go(file, lambda: lock.channel().close())
+
+
+def _let_go(file: Path, close: Callable[[], None] | None) -> None:
+    from py4j.protocol import Py4JError, Py4JJavaError
+
+    try:
+        if close is not None:
+            close()
+    except Py4JJavaError:
+        raise
+    except (Py4JError, ConnectionError):
+        pass  # the JVM has ended, and the system has freed what it held
+    finally:
+        with _guard:
+            _held_here.discard(file)
 
 
 def _reason(error: Exception) -> str:

@@ -56,6 +56,8 @@ class SoundObjects:
         self._known = pa.schema([])
         self._width = 0
         """How many values an object of the known keys has."""
+        self._repeats = False
+        """Whether it has arrays of objects, each of which has as many."""
         self._misses = 0
         """How often in a row what came was not of the known keys and types."""
 
@@ -68,20 +70,32 @@ class SoundObjects:
         if not _may_be_objects(block, starts, ends):
             return None
         first = learnt = 0
+        objects = inner = np.arange(1, len(starts) + 1)
         while first < len(starts):
             if first >= learnt and self._width and self._misses < MISSES:
-                after = _up_to(starts, ends, first, MANY, VALUES // self._width)
-                table = _parsed(block, starts, ends, first, after, self._known)
+                if self._repeats:
+                    inner = _objects(block, starts) if inner is objects else inner
+                after = self._together(starts, ends, first, inner if self._repeats else objects)
+                table = _parsed(block, starts, ends, first, after, self._known) if after > first else None
                 if table is not None and all(map(_finite, _leaves(table))):
                     self._misses, first = 0, after
                     continue
-                self._misses, learnt = self._misses + 1, after  # something among them is new
+                self._misses, learnt = self._misses + 1, max(after, first + 1)  # something among them is new
             after = _up_to(starts, ends, first, TOGETHER, self._few)
             table = _parsed(block, starts, ends, first, after)
             if table is None or not self._learn(table):
                 return None
             first = after
         return list(self._names)
+
+    def _together(self, starts: Places, ends: Places, first: int, objects: Places) -> int:
+        """The place after those from the first that have few values of known keys; the first itself where they are
+        less than what is parsed together anyway."""
+        so_far = int(objects[first - 1]) if first else 0
+        few = np.searchsorted(objects, so_far + VALUES // self._width, side="right")
+        after = int(min(np.searchsorted(ends, starts[first] + MANY, side="right"), few))
+        whole = after == len(starts) or (after > first and ends[after - 1] - starts[first] >= TOGETHER)
+        return after if whole else first
 
     def _learn(self, table: pa.Table) -> bool:
         """Remember its keys and their types; whether they are not too many, and their numbers finite."""
@@ -97,6 +111,7 @@ class SoundObjects:
             except pa.ArrowException:  # far apart a key may have another type
                 self._misses = MISSES
             self._width = sum(map(_width, self._known.types))
+            self._repeats = any(map(_repeats, self._known.types))
             if self._width > MOST_LEAVES:
                 self._misses = MISSES
         return True
@@ -111,6 +126,18 @@ def _width(kind: pa.DataType) -> int:
     if pa.types.is_struct(kind):
         return sum(_width(kind.field(place).type) for place in range(kind.num_fields))
     return _width(kind.value_type) if pa.types.is_list(kind) else 1
+
+
+def _repeats(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_repeats(kind.field(place).type) for place in range(kind.num_fields))
+    return bool(pa.types.is_list(kind) and pa.types.is_nested(kind.value_type))
+
+
+def _objects(block: pa.Buffer, starts: Places) -> Places:
+    """How many objects, inner ones too, begin in the places up to each; braces in strings are counted with them."""
+    opened = np.frombuffer(block, np.uint8) == ord("{")
+    return np.cumsum(np.add.reduceat(opened, starts, dtype=np.int64))
 
 
 def _wide(kind: pa.DataType) -> pa.DataType:

@@ -45,7 +45,7 @@ def publish(project: Project, *, select: Iterable[str] = (), listen: Listener | 
     started = time.monotonic()
     workspace = Workspace(project)
     select = tuple(select)
-    tables = selected(workspace, select, ("gold",)) if select else None
+    tables = selected(workspace, select, ("silver", "gold")) if select else None
     return Report(tuple(_publish(workspace, tables, listen or _silent)), time.monotonic() - started)
 
 

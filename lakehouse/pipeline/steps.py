@@ -30,8 +30,8 @@ def do_step(spark: SparkSession, workspace: Workspace, address: str) -> Result:
     """Do what one table has to do now, in a session of its own. Raises LakehouseError, and nothing else."""
     layer = address.partition(".")[0]
     started = time.monotonic()
-    session = spark.newSession()
     with in_words(workspace, address):
+        session = spark.newSession()
         if layer == "bronze":
             result = _ingest(session, workspace, address)
         elif layer == "silver":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import FULL_DISK, WHERE, LakehouseError, StorageError
+from lakehouse.errors import FULL_DISK, WHERE, LakehouseError, StorageError, java_was_killed
 from lakehouse.pipeline.disk import fullest
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.spark import java_has_ended
@@ -51,11 +51,7 @@ def _in_words(workspace: Workspace, address: str, error: Exception) -> Lakehouse
             hint="Make it writable, or name another root in conf/.",
         )
     if _of_a_connection(error) and java_has_ended():
-        return LakehouseError(
-            f"{address}: Spark's JVM was killed",
-            hint="Was the machine short of memory? See 'lakehouse doctor', and spark.memory in conf/; then run again: "
-            "nothing was lost.",
-        )
+        return java_was_killed(address)
     said = _said(text) or type(error).__name__
     if isinstance(error, LookupError | AssertionError):  # whose text alone says nothing
         said = f"{type(error).__name__}: {said}"

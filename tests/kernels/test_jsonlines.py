@@ -160,3 +160,18 @@ def test_much_of_the_same_is_parsed_at_once_and_what_is_new_is_learnt(monkeypatc
     assert proved(*same, b'{"a":1.5,"b":{"c":"x","d":"no date"},"e":[]}', *same * 20) == ["a", "b", "e"]
     assert pieces[:2] == [False, True] and pieces[-2:] == [True, True]
     assert pieces.count(False) < 40  # those beside it
+
+
+def test_arrays_of_many_objects_do_not_get_a_value_for_each_key_that_was_ever_seen() -> None:
+    """A record of 1,000 bytes has 328 inner objects: with 236 keys each, a thousand have 77 million values."""
+    wide = b'{"a": [{%s}]}' % b", ".join(b'"k%d": 1' % number for number in range(236))
+    many = b'{"a": [%s]}' % b", ".join([b"{}"] * 328)
+    lines = [wide] * 64 + [many] * 1_000
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        assert proved(*lines) == ["a"]
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() < 20 * 2**20
