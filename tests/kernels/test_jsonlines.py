@@ -174,4 +174,4 @@ def test_arrays_of_many_objects_do_not_get_a_value_for_each_key_that_was_ever_se
         assert proved(*lines) == ["a"]
     finally:
         pa.set_memory_pool(before)
-    assert pool.max_memory() < 20 * 2**20
+    assert pool.max_memory() < 128 * 2**20  # most of it where both kinds stand together
