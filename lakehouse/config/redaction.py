@@ -36,7 +36,7 @@ def hidden(value: Any, redacted: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, Mapping):
-        return {hidden(key, redacted): hidden(child, redacted) for key, child in value.items()}
+        return {key: hidden(child, redacted) for key, child in value.items()}
     return [hidden(child, redacted) for child in value] if isinstance(value, list | tuple) else value
 
 
