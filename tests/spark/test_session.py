@@ -8,7 +8,7 @@ import sys
 from lakehouse.config import Project
 
 MAIN = """
-import os, signal, socketserver, sys
+import socketserver, sys
 from pathlib import Path
 from lakehouse.config import load_project
 from lakehouse.delta import locked
