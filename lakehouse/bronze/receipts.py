@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ class Receipts:
     def cursors(self) -> list[dict[str, Any]]:
         """Where each batch ended, oldest first. A replay moves no cursor: it takes nothing from the source."""
         return [receipt["cursor"] for receipt in self.batches.values() if "replayed" not in receipt]
+
+    @property
+    def landed_at(self) -> dict[int, datetime]:
+        """When each batch landed, in UTC."""
+        if self.table is None:
+            return {}
+        found = self.table.rows(f"SELECT _batch, _ingested_at FROM t WHERE {RECEIPT}")
+        return {row["_batch"]: row["_ingested_at"].replace(tzinfo=UTC) for row in found}
 
     def landed(self, after: int, upto: int) -> int:
         """Records that landed in the batches ``after`` < batch ≤ ``upto``."""

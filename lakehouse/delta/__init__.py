@@ -3,12 +3,12 @@
 from lakehouse.delta.commit import (
     Commit,
     append,
+    apply_changes,
     create,
     overwrite,
     remember,
     replace_by_difference,
     set_properties,
-    upsert,
 )
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
@@ -20,6 +20,7 @@ __all__ = [
     "Draft",
     "TableState",
     "append",
+    "apply_changes",
     "create",
     "has_columns_of",
     "held",
@@ -31,5 +32,4 @@ __all__ = [
     "remember",
     "replace_by_difference",
     "set_properties",
-    "upsert",
 ]

@@ -101,21 +101,6 @@ def set_properties(session: SparkSession, path: Path, properties: dict[str, str]
     session.sql(f"ALTER TABLE {named(path)} SET TBLPROPERTIES ({listed})")
 
 
-def upsert(frame: DataFrame, path: Path, key: Sequence[str], *, rows: int, newer: str = "") -> dict[str, int]:
-    """Insert rows of new keys and replace those of known ones; ``frame`` has one row per key, ``rows`` in all.
-
-    ``newer`` is a condition on ``s`` (the new row) and ``t`` (the old); where it is false the old row stays.
-    Returns how many rows were inserted and updated.
-    """
-    old = read_table(frame.sparkSession, path).select(*map(quoted, key))
-    if frame.alias("s").join(old.alias("t"), same_key(key), "left_semi").isEmpty():
-        append(frame, path)  # all keys are new: no row of the table need be looked at again
-        return {"inserted": rows, "updated": 0}
-    condition = f" AND ({newer})" if newer else ""
-    done = _merge(frame, path, key, f"WHEN MATCHED{condition} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
-    return {"inserted": done["num_inserted_rows"], "updated": done["num_updated_rows"]}
-
-
 def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> dict[str, int]:
     """Make the table's rows those of ``frame`` by writing only what differs. Columns must be those of the table.
 
@@ -141,17 +126,30 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> d
     ]
     with held(both.select(*values, what.alias(CHANGE)).where(f"{CHANGE} IS NOT NULL")) as changes:
         counts = {row[CHANGE]: row["count"] for row in changes.groupBy(CHANGE).count().collect()}
-        if set(counts) <= {"inserted"}:
-            append(changes.drop(CHANGE), path)
-        else:
-            assigned = ", ".join(f"t.{quoted(c)} = s.{quoted(c)}" for c in columns)
-            names, new = (", ".join(f"{side}{quoted(c)}" for c in columns) for side in ("", "s."))
-            clauses = (
-                f"WHEN MATCHED AND s.{CHANGE} = 'deleted' THEN DELETE WHEN MATCHED THEN UPDATE SET {assigned} "
-                f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})"
-            )
-            _merge(changes, path, key, clauses)
+        apply_changes(changes, path, key, counts)
     return {what: counts.get(what, 0) for what in ("inserted", "updated", "deleted")}
+
+
+def apply_changes(
+    changes: DataFrame, path: Path, key: Sequence[str], counts: dict[str, int], *, within: str = ""
+) -> None:
+    """Write rows that say in CHANGE what becomes of them; ``counts`` are how many of each there are. ``within`` is a
+    condition on the table ``t`` that every row with one of their keys fulfils.
+
+    The commit is made even where there is none, since it moves the cursor.
+    """
+    columns = [column for column in changes.columns if column != CHANGE]
+    if set(counts) <= {"inserted"}:
+        append(changes.drop(CHANGE), path)  # no row of the table need be looked at again
+        return
+    assigned = ", ".join(f"t.{quoted(c)} = s.{quoted(c)}" for c in columns)
+    names, new = (", ".join(f"{side}{quoted(c)}" for c in columns) for side in ("", "s."))
+    clauses = {
+        "deleted": f"WHEN MATCHED AND s.{CHANGE} = 'deleted' THEN DELETE",
+        "updated": f"WHEN MATCHED THEN UPDATE SET {assigned}",
+        "inserted": f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})",
+    }
+    _merge(changes, path, key, " ".join(clause for what, clause in clauses.items() if counts.get(what)), within)
 
 
 def table_properties(epoch: int, fingerprint: str, *, feed: bool = True) -> dict[str, str]:
@@ -176,14 +174,13 @@ def same_key(key: Sequence[str]) -> Column:
     return F.expr(" AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key))
 
 
-def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str) -> dict[str, int]:
+def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str, within: str) -> None:
     frame.createOrReplaceTempView("lakehouse_new")
     match = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in key)
+    match += f" AND ({within})" if within else ""
     session = frame.sparkSession
-    done = session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
+    session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
     session.catalog.dropTempView("lakehouse_new")
-    # A commit that was made before returns no row.
-    return done[0].asDict() if done else {"num_inserted_rows": 0, "num_updated_rows": 0}
 
 
 def _differs(name: str, kind: str) -> str:

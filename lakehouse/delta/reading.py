@@ -22,18 +22,23 @@ PATTERN = frozenset("{}[]*?\\")
 """What Spark takes for a pattern of paths."""
 
 
-def read_table(session: SparkSession, path: Path, version: int | None = None) -> DataFrame:
-    """The rows of the table in the folder, at a version or the newest.
+def read_table(
+    session: SparkSession, path: Path, version: int | None = None, files: list[Path] | None = None
+) -> DataFrame:
+    """The rows of the table in the folder, at a version or the newest; with ``files`` just those in these files of it.
 
     A table of few plain files is read as these files: Delta's replay of a log by Spark costs four jobs, most of the
     time of a small table. One with deletion vectors, mapped columns or many files is left to Delta.
     """
     table = DeltaTable(str(path), version=version)
-    files = [path / unquote(file) for file in table.get_add_actions().column("path").to_pylist()]
-    if 0 < len(files) <= FEW and is_plain(table) and not PATTERN & set(str(path)):
+    if files is None:
+        files = [path / unquote(file) for file in table.get_add_actions().column("path").to_pylist()]
+    if len(files) <= FEW and readable_by_file(table, path):
         from pyspark.sql.types import StructType
 
         schema = StructType.fromJson(json.loads(table.schema().to_json()))
+        if not files:
+            return session.createDataFrame([], schema)
         frame = session.read.schema(schema).option("basePath", str(path)).parquet(*map(str, files))
         return frame.select(*(f"`{name.replace('`', '``')}`" for name in schema.names))
     return session.read.format("delta").option("versionAsOf", table.version()).load(str(path))
@@ -59,6 +64,11 @@ def held(frame: DataFrame) -> Iterator[DataFrame]:
         yield kept
     finally:
         kept._jdf.queryExecution().analyzed().rdd().unpersist(False)
+
+
+def readable_by_file(table: DeltaTable, path: Path) -> bool:
+    """Whether Spark can be given files of the table instead of the table."""
+    return is_plain(table) and not PATTERN & set(str(path))
 
 
 def is_plain(table: DeltaTable) -> bool:

@@ -39,6 +39,11 @@ class TableState:
     def fingerprint(self) -> str:
         return self.properties.get(FINGERPRINT, "")
 
+    @property
+    def made_under(self) -> str:
+        """How the transaction ids of its content end: its epoch and definition."""
+        return f":{self.epoch}:{self.fingerprint}"
+
     def cursor(self, application: str) -> int | None:
         """The version of the last commit that was made under this transaction id, or None."""
         return self.table.transaction_version(application)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Project, load_project
+from lakehouse.delta.state import read_state
 from lakehouse.errors import LakehouseError, NotBuiltError, SetupError, UsageError, did_you_mean
 from lakehouse.local.snapshot import Snapshot, is_table, next_command
+from lakehouse.tables.beside import beside
 from lakehouse.tables.definition import LAYERS
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+KNOWN_FROM, KNOWN_UNTIL = "_known_from", "_known_until"
 
 
 def open_lake(start: Path | str | None = None, env: str | None = None) -> Lake:
@@ -61,6 +66,43 @@ class Lake:
     def arrow(self, address: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
         """A table's rows as Arrow; name the columns that you need: the others are not read."""
         return self.snapshot(address, version).arrow(columns)
+
+    def versions(self, address: str) -> pa.Table:
+        """Every row that a silver table with ``keep_versions=True`` has or had, with ``_known_from`` and
+        ``_known_until`` (UTC; null for a row that it has now). Raises UsageError for a table that keeps none.
+        """
+        import pyarrow as pa
+
+        now = self.arrow(address)
+        if KNOWN_FROM not in now.column_names:
+            raise UsageError(f"{address} keeps no versions", hint="Declare it with keep_versions=True and build it.")
+        until = pa.nulls(now.num_rows, pa.timestamp("us", tz="UTC"))
+        now = now.append_column(KNOWN_UNTIL, until)
+        folder = beside(self.project.state(address), "versions")
+        state = read_state(self.project.path(address))
+        if state is None or not is_table(folder):
+            return now
+        ended = Snapshot(address, folder).arrow([*now.column_names, "_origin", "_upto"])
+        # Those of an earlier definition are none of this table's, and those of a commit that is not made yet are early.
+        origins = [one for one in ended.column("_origin").unique().to_pylist() if one.endswith(state.made_under)]
+        cursors = {origin: state.cursor(origin) for origin in origins}
+        kept = [
+            cursors.get(origin) is not None and upto <= cursors[origin]
+            for origin, upto in zip(*(ended.column(name).to_pylist() for name in ("_origin", "_upto")), strict=True)
+        ]
+        ended = ended.filter(pa.array(kept, pa.bool_())).select(now.column_names)
+        return pa.concat_tables([now, ended.cast(now.schema)])
+
+    def known(self, address: str, by: datetime) -> pa.Table:
+        """The rows that a silver table with ``keep_versions=True`` had at a moment, which needs a time zone."""
+        import pyarrow.compute as pc
+
+        if by.tzinfo is None:
+            raise UsageError(f"{by} has no time zone", hint="Such as datetime(2026, 1, 31, tzinfo=UTC).")
+        rows = self.versions(address)
+        since, until = rows.column(KNOWN_FROM), rows.column(KNOWN_UNTIL)
+        there = pc.and_(pc.less_equal(since, by), pc.fill_null(pc.greater(until, by), True))
+        return rows.filter(there).drop_columns([KNOWN_UNTIL])
 
     def pandas(self, address: str, columns: Sequence[str] | None = None, version: int | None = None) -> pd.DataFrame:
         """As :meth:`arrow`, as a pandas frame."""

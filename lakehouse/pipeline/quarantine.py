@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from lakehouse.bronze.quarantine import kept_beside, raw_bytes, rejects, resolutions
@@ -43,7 +43,8 @@ class Quarantine:
 
     def since(self, rows: Iterable[Quarantined]) -> datetime | None:
         """When the first of the rows landed, in UTC."""
-        times = [row.at or self._landed.get(row.place.batch) for row in rows]
+        landed = self.receipts.landed_at
+        times = [row.at or landed.get(row.place.batch) for row in rows]
         return min((at for at in times if at is not None), default=None)
 
     def raw(self, rows: Iterable[Quarantined]) -> dict[Place, bytes]:
@@ -56,13 +57,6 @@ class Quarantine:
         """What bronze keeps beside the bytes of rejects: the source's columns and ``_rescued``, where not null."""
         assert self.receipts.table is not None
         return kept_beside(self.receipts.table, [row.place for row in rows])
-
-    @property
-    def _landed(self) -> dict[int, datetime]:
-        if self.receipts.table is None:
-            return {}
-        found = self.receipts.table.rows("SELECT _batch, _ingested_at FROM t WHERE _kind = 'receipt'")
-        return {row["_batch"]: row["_ingested_at"].replace(tzinfo=UTC) for row in found}
 
 
 def quarantines(project: Project, addresses: Iterable[str] = ()) -> list[Quarantine]:

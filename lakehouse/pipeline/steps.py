@@ -111,7 +111,8 @@ def _judge_range(session: SparkSession, workspace: Workspace, address: str, work
         rows_in = receipts.landed(work.after, work.upto)
         paths = project.path(address), project.state(address)
         waived = decided((one for _, one in resolutions(receipts)), address)
-        counts = build_silver(session, table, work, frame, rows_in, *paths, waived)
+        landed = receipts.landed_at if table.capture.keep_versions else None
+        counts = build_silver(session, table, work, frame, rows_in, *paths, waived, landed)
     except ColumnsChangedError:
         work = rebuild(work, project.state(address), "bronze has other columns")
         return _judge_range(session, workspace, address, work)

@@ -23,10 +23,12 @@ class Tally:
     rules: tuple[Expectation, ...]
     excused: str = ""
     """A boolean column: its rows don't count for a rule that stops; somebody has seen and discarded them."""
+    only: tuple[str, str] | None = None
+    """A column, and its value in the rows that the rules speak of."""
 
     @classmethod
-    def of(cls, expect: Iterable[Expectation], excused: str = "") -> Tally:
-        return cls(tuple(rule for rule in expect if rule.on_rows and rule.on_fail != "quarantine"), excused)
+    def of(cls, expect: Iterable[Expectation], excused: str = "", only: tuple[str, str] | None = None) -> Tally:
+        return cls(tuple(rule for rule in expect if rule.on_rows and rule.on_fail != "quarantine"), excused, only)
 
     def columns(self) -> list[Column]:
         """One aggregate for each rule."""
@@ -60,7 +62,11 @@ class Tally:
 
         from lakehouse.quality.spark import passes
 
-        return ~passes(rule) & ~F.col(self.excused) if self.excused and rule.on_fail == "fail" else ~passes(rule)
+        fails = ~passes(rule)
+        if self.only is not None:
+            name, value = self.only
+            fails = fails & (F.col(name) == value)
+        return fails & ~F.col(self.excused) if self.excused and rule.on_fail == "fail" else fails
 
 
 def table_rules(expect: Iterable[Expectation], key: Sequence[str]) -> list[Expectation]:

@@ -29,6 +29,8 @@ class Counts:
     quarantined: int
     superseded: int
     warned: dict[str, int]
+    mark: str | None = None
+    """The newest sequence up to here, as text, where the table says how late an event may be."""
 
     @property
     def adds_up(self) -> bool:
@@ -42,6 +44,11 @@ def receipts(path: Path, origin: str) -> list[Counts]:
         return []
     found = state.rows(f"SELECT _receipt FROM t WHERE _kind = 'receipt' AND {of_origin(origin)}")
     return sorted((Counts(**json.loads(row["_receipt"])) for row in found), key=lambda counts: counts.upto)
+
+
+def mark_of(path: Path, origin: str, after: int) -> str | None:
+    """The newest sequence of the ranges up to a batch, as it was recorded."""
+    return next((counts.mark for counts in reversed(receipts(path, origin)) if counts.upto <= after), None)
 
 
 def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejects: DataFrame | None) -> None:

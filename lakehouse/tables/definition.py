@@ -6,19 +6,46 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lakehouse.errors import DefinitionError
-from lakehouse.quality import Expectation
+from lakehouse.quality import Expectation, expression
+from lakehouse.quality.condition import parse
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+Lateness: TypeAlias = "timedelta | int | float"
+"""How far behind a sequence may be: of a time or a date a timedelta, of a number a number."""
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Capture:
+    """How change events make the rows of a silver table. The words are those of Lakeflow's AUTO CDC."""
+
+    apply_as_deletes: str = ""
+    """A SQL condition: the event deletes the row of its key."""
+    apply_as_truncates: str = ""
+    """A SQL condition: the event deletes every row."""
+    ignore_null_updates: bool = False
+    """A null leaves the value that was there."""
+    except_column_list: tuple[str, ...] = ()
+    """Columns of the events that the table does not have."""
+    late_by: Lateness | None = None
+    """An event this far behind the newest of the batches before it is quarantined; None: never."""
+    keep_versions: bool = False
+    """Rows that were replaced or deleted are kept, with the time from which and until which they were known."""
+
+    @property
+    def conditions(self) -> tuple[Expectation, ...]:
+        """What is asked of an event, as rules over its columns."""
+        return tuple(expression(sql) for sql in (self.apply_as_deletes, self.apply_as_truncates) if sql)
 
 
 @dataclass(frozen=True)
@@ -39,6 +66,7 @@ class Table:
     expect: tuple[Expectation, ...] = ()
     sequence_by: str | None = None
     """Silver: the column that orders two rows of one key. None: the order in which they landed."""
+    capture: Capture = Capture()
     at: str | None = None
     """Gold: the column that holds a row's event time (when its values were known), in UTC."""
     tags: tuple[str, ...] = ()
@@ -62,6 +90,7 @@ def declare(
     key: Sequence[str],
     expect: Sequence[Expectation] = (),
     sequence_by: str | None = None,
+    capture: Capture | None = None,
     at: str | None = None,
     tags: Sequence[str] = (),
 ) -> Table:
@@ -94,6 +123,7 @@ def declare(
         key=keys,
         expect=tuple(expect),
         sequence_by=sequence_by,
+        capture=_checked(where, capture or Capture(), sequence_by, keys),
         at=at,
         tags=tuple(tags),
         doc=inspect.getdoc(function) or "",
@@ -101,6 +131,41 @@ def declare(
         file=Path(code.co_filename),
         line=code.co_firstlineno,
     )
+
+
+def _checked(where: str, capture: Capture, sequence_by: str | None, key: Sequence[str]) -> Capture:
+    """Raises DefinitionError for a condition that can't be read, and for settings that don't go together."""
+    for word in ("apply_as_deletes", "apply_as_truncates"):
+        condition = getattr(capture, word)
+        if not isinstance(condition, str):
+            raise DefinitionError(f"{where}: {word}= takes a SQL condition", hint=f"Such as {word}=\"op = 'D'\".")
+        if condition:
+            try:
+                parse(condition)
+            except DefinitionError as error:
+                raise DefinitionError(f"{where}: {word}: {error.message}", hint=error.hint) from error
+    if isinstance(capture.except_column_list, str):  # type: ignore[unreachable]
+        raise DefinitionError(f"{where}: except_column_list= takes a list", hint="Write except_column_list=[…].")
+    for name in capture.except_column_list:
+        if name in key or name == sequence_by:
+            what = "its key" if name in key else "sequence_by"
+            raise DefinitionError(f"{where}: except_column_list has '{name}', which is {what}: the table needs it")
+    late_by = capture.late_by
+    if late_by is not None:
+        if isinstance(late_by, bool) or not isinstance(late_by, timedelta | int | float) or _negative(late_by):
+            raise DefinitionError(
+                f"{where}: late_by={late_by!r} is no length of time and no number",
+                hint="Write late_by=timedelta(days=3), or a number where sequence_by is a number.",
+            )
+        if sequence_by is None:
+            raise DefinitionError(
+                f"{where}: late_by needs sequence_by", hint="Without it the later landed wins: nothing is late."
+            )
+    return capture
+
+
+def _negative(late_by: Lateness) -> bool:
+    return late_by < timedelta(0) if isinstance(late_by, timedelta) else late_by < 0
 
 
 def _address(where: str, parameter: str) -> str:

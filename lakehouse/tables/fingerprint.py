@@ -31,7 +31,7 @@ from lakehouse.tables.syntax import (
     names_used,
 )
 
-TABLE_FORMAT = 1
+TABLE_FORMAT = 2
 """How the engine writes silver and gold tables; a release that changes that adds one, and every table is rebuilt."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -49,6 +49,7 @@ def fingerprint(table: Table, folder: Path) -> str:
         "inputs": table.inputs,
         "key": table.key,
         "sequence_by": table.sequence_by,
+        "capture": table.capture,
         "at": table.at,
         "expect": sorted(repr(rule) for rule in table.expect),
     }

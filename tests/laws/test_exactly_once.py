@@ -35,7 +35,7 @@ STEPS = [
     ("lakehouse.delta.draft", "Draft.commit"),
     ("lakehouse.silver.merging", "record"),
     ("lakehouse.silver.merging", "create"),
-    ("lakehouse.silver.merging", "upsert"),
+    ("lakehouse.silver.merging", "apply_changes"),
     ("lakehouse.gold.building", "create"),
     ("lakehouse.gold.building", "replace_by_difference"),
 ]
@@ -55,7 +55,7 @@ NEXT_TO_NOTHING = {  # nothing was written when these die, or just what the step
     ("lakehouse.delta.draft", "Draft.commit", "before"),
     ("lakehouse.silver.merging", "record", "before"),
     ("lakehouse.silver.merging", "create", "before"),
-    ("lakehouse.silver.merging", "upsert", "before"),
+    ("lakehouse.silver.merging", "apply_changes", "before"),
     ("lakehouse.silver.merging", "overwrite", "before"),
     ("lakehouse.gold.building", "create", "before"),
     ("lakehouse.gold.building", "replace_by_difference", "before"),

@@ -91,19 +91,25 @@ BUGS = {
         "_batch > {after} AND",
         "_batch >= {after} AND",
         "tests/laws/test_order_free.py::test_without_a_sequence_the_later_landed_wins "
-        "tests/laws/test_exactly_once.py::test_killed_at_a_commit[lakehouse.silver.merging-upsert-after]",
+        "tests/laws/test_exactly_once.py::test_killed_at_a_commit[lakehouse.silver.merging-apply_changes-after]",
     ),
     "equal sequences are not decided": Bug(
-        "silver/merging.py",
-        "order = [F.col(quoted(table.sequence_by)).desc_nulls_last(), content]",
-        "order = [F.col(quoted(table.sequence_by)).desc_nulls_last(), F.col(ROW).desc()]",
+        "silver/fold.py",
+        "for i, name in enumerate(self.values)))",
+        "for i, name in enumerate(self.values[:1])))",
         "tests/laws/test_order_free.py::test_equal_sequences_within_a_batch",
     ),
     "an older version replaces a newer one": Bug(
-        "silver/merging.py",
-        '    if not table.sequence_by:\n        return ""\n    new, old',
-        '    return ""\n    new, old',
+        "silver/fold.py",
+        "newer = F.col(ORDER).isNotNull() & (old[ORDER].isNull() | (F.col(ORDER) > old[ORDER]))",
+        "newer = F.col(ORDER).isNotNull()",
         "tests/laws/test_order_free.py::test_any_order_and_any_batching[1]",
+    ),
+    "a delete before its insert is forgotten": Bug(
+        "silver/fold.py",
+        "{DELETED: F.when(news & ~F.col(LIVE), deleted), ORDERS: F.lit(None)}",
+        "{DELETED: F.lit(None), ORDERS: F.lit(None)}",
+        "tests/silver/test_change_capture.py::test_batch_by_batch[1]",
     ),
     "deletes are not written": Bug(
         "delta/commit.py",

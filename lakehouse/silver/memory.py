@@ -1,0 +1,93 @@
+"""What the fold must remember beside the rows: deletes, truncates, and sequences of columns that are not their row's.
+
+A Delta table beside the silver table. It is appended to before the table is written and never changed: what is known is
+the greatest of all that stands there, so that what a killed run wrote does no harm. A table in the order in which its
+events landed needs none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lakehouse.delta import Commit, append, create, overwrite, read_state, read_table
+from lakehouse.delta.commit import quoted, table_properties
+from lakehouse.silver.fold import CUT, DELETED, MEMORY, ORDERS, Fold
+from lakehouse.silver.planning import Work
+from lakehouse.tables.beside import beside
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def recalled(session: SparkSession, work: Work, state: Path) -> DataFrame | None:
+    """What ranges before this one made the table remember under its origin; None where that is nothing."""
+    path = beside(state, "fold")
+    known = read_state(path)
+    if known is None or known.cursor(work.origin) is None:
+        return None
+    frame = read_table(session, path, known.version)
+    return frame.where((F.col("_origin") == work.origin) & (F.col("_upto") <= work.after))
+
+
+def of_keys(fold: Fold, frame: DataFrame, keys: DataFrame | None) -> DataFrame:
+    """MEMORY of each of the keys (None: of all) that is remembered."""
+    named = {name: F.col(f"_key.{quoted(name)}").alias(name) for name in fold.key}
+    rows = frame.where("_kind = 'key'").select(*named.values(), "_sequence", "_orders")
+    rows = rows if keys is None else rows.join(keys, list(fold.key), "left_semi")
+    best = [F.max("_sequence").alias("d")]
+    if fold.merged:
+        orders = [F.max(f"_orders.{quoted(name)}").alias(name) for name in fold.merged]
+        best.append(F.struct(*orders).alias("f"))
+    parts = ["d", "f"] if fold.merged else ["d"]
+    found = rows.groupBy(*map(quoted, fold.key)).agg(*best)
+    return found.select(*map(quoted, fold.key), F.struct(*parts).alias(MEMORY))
+
+
+def cut_of(frame: DataFrame) -> DataFrame:
+    """The greatest truncate that is remembered, as one row with CUT, which may be null."""
+    return frame.where("_kind = 'cut'").agg(F.max("_sequence").alias(CUT))
+
+
+def remember_fold(
+    session: SparkSession, work: Work, state: Path, fold: Fold, changes: DataFrame | None, cut: DataFrame | None
+) -> None:
+    """Append what the changes say, in one commit that is made at most once; the first of an origin replaces the others.
+
+    Columns and keys may have had other types then.
+    """
+    frames = []
+    if changes is not None:
+        told = changes.where(f"{DELETED} IS NOT NULL OR {ORDERS} IS NOT NULL")
+        key = F.struct(*(F.col(quoted(name)).alias(name) for name in fold.key))
+        frames.append(
+            told.select(
+                F.lit("key").alias("_kind"),
+                key.alias("_key"),
+                F.col(DELETED).alias("_sequence"),
+                F.col(ORDERS).alias("_orders"),
+            )
+        )
+    if cut is not None:
+        frames.append(
+            cut.where(f"{CUT} IS NOT NULL").select(F.lit("cut").alias("_kind"), F.col(CUT).alias("_sequence"))
+        )
+    if not frames:
+        return
+    rows = frames[0]
+    for other in frames[1:]:
+        rows = rows.unionByName(other, allowMissingColumns=True)
+    rows = rows.select("*", F.lit(work.origin).alias("_origin"), F.lit(work.upto).cast("bigint").alias("_upto"))
+    path = beside(state, "fold")
+    known = read_state(path)
+    Commit(work.origin, work.upto, f"what batches {work.after + 1} to {work.upto} leave to be remembered").apply(
+        session
+    )
+    if known is None:
+        create(rows, path, properties=table_properties(0, "", feed=False))
+    elif known.cursor(work.origin) is None:
+        overwrite(rows, path)
+    else:
+        append(rows, path)
