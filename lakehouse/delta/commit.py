@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta.reading import held, read_table
 from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK, read_state
-from lakehouse.errors import StorageError
+from lakehouse.errors import ConservationError, StorageError
 from lakehouse.quality.literals import column
 
 if TYPE_CHECKING:
@@ -149,7 +149,10 @@ def apply_changes(
         "updated": f"WHEN MATCHED THEN UPDATE SET {assigned}",
         "inserted": f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})",
     }
-    _merge(changes, path, key, " ".join(clause for what, clause in clauses.items() if counts.get(what)), within)
+    done = _merge(changes, path, key, " ".join(clause for what, clause in clauses.items() if counts.get(what)), within)
+    written = {what: done[f"num_{what}_rows"] for what in clauses} if done else counts
+    if any(written[what] != counts.get(what, 0) for what in written):
+        raise ConservationError(f"{path}: {counts} rows were to be merged and {written} were")
 
 
 def table_properties(epoch: int, fingerprint: str, *, feed: bool = True) -> dict[str, str]:
@@ -174,13 +177,15 @@ def same_key(key: Sequence[str]) -> Column:
     return F.expr(" AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key))
 
 
-def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str, within: str) -> None:
+def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str, within: str) -> dict[str, int]:
+    """How many rows were written; nothing for a commit that was made before."""
     frame.createOrReplaceTempView("lakehouse_new")
     match = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in key)
     match += f" AND ({within})" if within else ""
     session = frame.sparkSession
-    session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
+    done = session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
     session.catalog.dropTempView("lakehouse_new")
+    return done[0].asDict() if done else {}
 
 
 def _differs(name: str, kind: str) -> str:

@@ -15,8 +15,9 @@ import pytest
 from lakehouse.bronze import read_receipts
 from lakehouse.config import Project
 from lakehouse.local.lake import Lake
-from lakehouse.pipeline import run
+from lakehouse.pipeline import ingest, run
 from tests.laws.shop import rows_of
+from tests.laws.test_exactly_once import Killed, dies
 from tests.silver.histories import Change, history, replayed, written
 
 SOURCES = "  things: {type: files, format: json, path: data/raw/*.jsonl}"
@@ -83,10 +84,55 @@ def as_row(row: dict[str, Any]) -> Row:
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(2, 52))])
 def test_batch_by_batch(spark: Any, make_project: Any, seed: int) -> None:
-    events = large(seed)
-    draw = random.Random(seed)
-    cuts = sorted(draw.sample(range(1, len(events)), 2))
     project = make_project(SOURCES, TABLES)
+    states = captured(project, seed, batches=2 if seed == 1 else 4)
+    known_then(project, states["newest"])
+    changed = TABLES.replace("return typed(bronze_things)", "return typed(bronze_things).where('true')")
+    project = make_project(SOURCES, changed)
+    assert run(project).exit_code == 0
+    for name in MODES:
+        assert stored(project.path(f"silver.{name}")) == states[name][-1], f"{name}, rebuilt, seed {seed}"
+    known_then(project, states["newest"])
+
+
+STEPS = ["record", "remember_versions", "remember_fold", "apply_changes"]
+
+
+@pytest.mark.parametrize(
+    ("step", "moment"),
+    [
+        pytest.param(step, moment, marks=[pytest.mark.torture] * ((step, moment) != ("remember_fold", "after")))
+        for step in STEPS
+        for moment in ("before", "after")
+    ],
+)
+def test_killed_while_changes_are_captured(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    """At every commit that captures changes, and then more lands before the next run."""
+    tables = TABLES[: TABLES.index("@silver.table(**CHANGES)")]
+    project = make_project(SOURCES, tables)
+    events = large(100 + STEPS.index(step))
+    third = len(events) // 3
+    write(project.folder, 0, events[:third])
+    assert run(project).exit_code == 0
+    for number, (start, stop) in enumerate([(third, 2 * third), (2 * third, len(events))], start=1):
+        write(project.folder, number, events[start:stop])
+        with monkeypatch.context() as patched:
+            dies(patched, "lakehouse.silver.merging", step, moment)
+            with pytest.raises(Killed):
+                run(project)
+    assert run(project, wait=60).exit_code == 0
+    for name in ("newest", "filled"):
+        assert stored(project.path(f"silver.{name}")) == replayed(events, **MODES[name]), f"{name}, {step} {moment}"
+    cuts = (third, 2 * third, len(events))
+    known_then(project, [set(), *(replayed(events[:stop]) for stop in cuts)])
+
+
+def captured(project: Project, seed: int, *, batches: int) -> dict[str, list[set[Row]]]:
+    """Land a history in batches; after each the tables and their feeds are what a replay says. Returns their states."""
+    events = large(seed)
+    cuts = sorted(random.Random(seed).sample(range(1, len(events)), batches - 1))
     states: dict[str, list[set[Row]]] = {name: [set()] for name in MODES}
     for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, len(events)], strict=True)):
         write(project.folder, number, events[start:stop])
@@ -99,13 +145,57 @@ def test_batch_by_batch(spark: Any, make_project: Any, seed: int) -> None:
             if number:
                 assert fed(path) == difference(states[name][-1], want), f"{name}'s feed, batch {number}, seed {seed}"
             states[name].append(want)
-    known_then(project, states["newest"])
-    changed = TABLES.replace("return typed(bronze_things)", "return typed(bronze_things).where('true')")
-    project = make_project(SOURCES, changed)
+    return states
+
+
+LATE = """
+from datetime import timedelta
+from pyspark.sql import functions as F
+from lakehouse import silver
+from lakehouse.quality import not_null
+
+@silver.table(
+    key="id", sequence_by="at", apply_as_deletes="op = 'delete'", late_by=timedelta(hours=3), expect=[not_null("word")]
+)
+def things(bronze_things):
+    return bronze_things.select(
+        "id", F.to_timestamp("at").alias("at"), "op", "word",
+    )
+"""
+
+
+def test_what_is_too_late_is_kept_out_live_and_rebuilt_alike(spark: Any, make_project: Any) -> None:
+    """Later than three hours behind the newest of the batches *before*; within a batch nothing is late."""
+    project = make_project(SOURCES, LATE)
+
+    def land(number: int, *rows: tuple[str, int, str, str | None]) -> None:
+        lines = [
+            json.dumps({"id": key, "at": f"2026-01-01 {hour:02}:00:00", "op": op, "word": word})
+            for key, hour, op, word in rows
+        ]
+        (project.folder / "data" / "raw" / f"{number}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+    def found() -> tuple[dict[str, str], list[str]]:
+        kept = rows_of(project.state("silver.things"), "_kind = 'reject'")
+        origin = max(kept, key=lambda row: int(row["_origin"].split(":")[2]))["_origin"] if kept else ""
+        reasons = sorted(reason for row in kept if row["_origin"] == origin for reason in row["_reasons"])
+        return {row["id"]: row["word"] for row in rows_of(project.path("silver.things"))}, reasons
+
+    land(1, ("a", 1, "upsert", "old"), ("b", 10, "upsert", "b"), ("y", 23, "upsert", None))  # a bad row sets no mark
     assert run(project).exit_code == 0
-    for name in MODES:
-        assert stored(project.path(f"silver.{name}")) == states[name][-1], f"{name}, rebuilt, seed {seed}"
-    known_then(project, states["newest"])
+    land(
+        2, ("c", 7, "upsert", "on time"), ("d", 6, "upsert", "late"), ("b", 6, "delete", None), ("e", 14, "upsert", "e")
+    )
+    assert ingest(project).exit_code == 0
+    land(3, ("f", 10, "upsert", "late too"), ("b", 11, "delete", None), ("g", 11, "upsert", "g"))
+    assert run(project).exit_code == 0
+    rows = {"a": "old", "c": "on time", "e": "e", "g": "g"}
+    late = "too late: at is more than 3:00:00 behind 2026-01-01 "
+    reasons = ["not_null(word)", *[f"{late}10:00:00"] * 2, f"{late}14:00:00"]
+    assert found() == (rows, reasons)
+    make_project(SOURCES, LATE.replace('"id", F.to_timestamp', '"id", F.try_to_timestamp'))
+    assert run(project).exit_code == 0
+    assert found() == (rows, reasons)
 
 
 def fed(path: Path) -> tuple[set[Row], set[Row], set[tuple[Row, Row]]]:
