@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
+from lakehouse.config.expectations import Rule
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
 from lakehouse.quality import Expectation
 from lakehouse.tables.definition import LAYERS, Table
 from lakehouse.tables.discovery import place
+from lakehouse.tables.expecting import with_rules
 from lakehouse.tables.selection import select
 
 
@@ -26,10 +28,13 @@ class Graph:
     """The names of the sources, without a layer."""
 
     @classmethod
-    def of(cls, tables: Iterable[Table], sources: Iterable[str]) -> Graph:
-        """Raises DefinitionError that lists all problems, one a line."""
-        graph = cls(tuple(tables), tuple(sources))
-        found = problems(graph.tables, graph.sources)
+    def of(
+        cls, tables: Iterable[Table], sources: Iterable[str], expect: Mapping[str, Sequence[Rule]] | None = None
+    ) -> Graph:
+        """The tables, with what conf/ expects of them. Raises DefinitionError that lists all problems, one a line."""
+        joined, wrong = with_rules(tables, expect or {})
+        graph = cls(joined, tuple(sources))
+        found = [*problems(graph.tables, graph.sources), *wrong]
         if found:
             count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
             raise DefinitionError("\n".join([f"The tables have {count}:", *(f"  {line}" for line in found)]))
@@ -49,12 +54,16 @@ class Graph:
         """What a table reads directly, in the order of its parameters; nothing for bronze."""
         return self._inputs[self._known(address)]
 
+    def needs(self, address: str) -> tuple[str, ...]:
+        """What must be built before a table: what it reads, and then what its rules compare it with."""
+        return self._needs[self._known(address)]
+
     def readers(self, address: str) -> tuple[str, ...]:
         """The tables that read this one directly, in order."""
         return self._readers[self._known(address)]
 
     def upstream(self, address: str) -> tuple[str, ...]:
-        """All that a table reads, directly or not, in order; without itself."""
+        """All that a table needs, directly or not, in order; without itself."""
         return self._without(address, select(self, [f"+{self._known(address)}"]))
 
     def downstream(self, address: str) -> tuple[str, ...]:
@@ -75,8 +84,16 @@ class Graph:
         return bronze | {table.address: table.inputs for table in self.tables}
 
     @cached_property
+    def _needs(self) -> dict[str, tuple[str, ...]]:
+        compared = {table.address: _compared(table) for table in self.tables}
+        return {
+            address: tuple(dict.fromkeys((*inputs, *compared.get(address, ()))))
+            for address, inputs in self._inputs.items()
+        }
+
+    @cached_property
     def _order(self) -> tuple[str, ...]:
-        sorter = TopologicalSorter(self._inputs)
+        sorter = TopologicalSorter(self._needs)
         try:
             sorter.prepare()
         except CycleError as error:
@@ -113,9 +130,13 @@ def problems(tables: Iterable[Table], sources: Iterable[str]) -> list[str]:
         first.setdefault(table.address, table)
         for mistake in (*_reading(table, known), *_rules(table)):
             found.append(f"{place(table)}: {table.address} {mistake}")
+        for rule in _expected(table):
+            for mistake in _comparing(table, rule, known):
+                found.append(f"{rule.place or place(table)}: {table.address} has {rule.name}{mistake}")
     try:
+        needs = {table.address: [*table.inputs, *_compared(table)] for table in tables}
         TopologicalSorter(
-            {table.address: [read for read in table.inputs if read in known] for table in tables}
+            {address: [read for read in reads if read in known] for address, reads in needs.items()}
         ).prepare()
     except CycleError as error:
         circle = error.args[1]
@@ -141,6 +162,30 @@ def _reading(table: Table, known: set[str]) -> Iterator[str]:
         yield f"reads {len(table.inputs)} tables ({names}): a silver table has one input. Join in gold."
 
 
+def _expected(table: Table) -> list[Expectation]:
+    declared: tuple[object, ...] = table.expect  # a user may have listed anything
+    return [rule for rule in declared if isinstance(rule, Expectation)]
+
+
+def _compared(table: Table) -> tuple[str, ...]:
+    """The tables that rules read beside their own."""
+    return tuple(rule.reads for rule in _expected(table) if rule.reads and rule.reads != table.address)
+
+
+def _comparing(table: Table, rule: Expectation, known: set[str]) -> Iterator[str]:
+    """What is wrong with the table that a rule reads; a circle is found with those of the tables."""
+    if rule.kind == "sum_matches":
+        if rule.reads not in table.inputs:
+            yield f": {rule.reads} is none of its inputs. {did_you_mean(rule.reads, table.inputs)}"
+    elif rule.reads == table.address:
+        yield ", which compares the table with itself: an older version of it would be read."
+    elif rule.reads.startswith("bronze."):
+        yield f", which reads {rule.reads}: compare with a silver or gold table, whose columns have types."
+    elif rule.reads and rule.reads not in known:
+        near = did_you_mean(rule.reads, (other for other in known if not other.startswith("bronze.")))
+        yield f", which reads {rule.reads}, which is not there. {near}"
+
+
 def _rules(table: Table) -> Iterator[str]:
     named = {"key": table.key, "sequence_by": (table.sequence_by,), "at": (table.at,)}
     for setting, columns in named.items():
@@ -156,7 +201,7 @@ def _rules(table: Table) -> Iterator[str]:
             yield f"has {rule!r} in expect: an expectation is needed, such as not_null('origin')."
             continue
         if rule.name in seen:
-            yield f"has the expectation {rule.name} twice."
+            yield f"has the expectation {rule.name} twice{f', also in {rule.place}' if rule.place else ''}."
         if table.layer == "gold" and rule.on_fail == "quarantine":
             yield f"has {rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail'."
         seen.add(rule.name)
