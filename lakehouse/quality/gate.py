@@ -140,7 +140,7 @@ class Gate:
 
     def results(self) -> list[dict[str, Any]]:
         """What each rule found, in the order of their declaration; ``skipped`` where another one stopped first."""
-        return [self._result(rule, self.found.get(rule)) for rule in self.rules]
+        return [{**self._result(rule, self.found.get(rule)), "place": i} for i, rule in enumerate(self.rules)]
 
     def rows(self, session: SparkSession, batch: int) -> DataFrame | None:
         """:meth:`results` as rows that a table remembers beside it; None for a table without rules."""
