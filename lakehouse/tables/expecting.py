@@ -29,7 +29,7 @@ def with_rules(tables: Iterable[Table], expect: Mapping[str, Sequence[Rule]]) ->
             try:
                 joined.setdefault(address, []).append(replace(expectation(rule), place=rule.place))
             except DefinitionError as error:
-                said = " ".join(filter(None, [error.message, error.hint]))
+                said = ". ".join(filter(None, [error.message.rstrip("."), error.hint]))
                 problems.append(f"{rule.place}: expect: {address}: {said}")
     return tuple(
         replace(table, expect=(*table.expect, *joined[table.address])) if table.address in joined else table

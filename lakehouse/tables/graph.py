@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from lakehouse.config.expectations import Rule
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
@@ -97,7 +98,9 @@ class Graph:
         try:
             sorter.prepare()
         except CycleError as error:
-            raise DefinitionError(f"tables read each other in a circle: {_circle(error.args[1])}") from None
+            raise DefinitionError(
+                f"tables read each other in a circle: {_circle(error.args[1], self._tables)}"
+            ) from None
         order: list[str] = []
         while sorter.is_active():
             ready = sorted(sorter.get_ready(), key=_rank)
@@ -131,8 +134,8 @@ def problems(tables: Iterable[Table], sources: Iterable[str]) -> list[str]:
         for mistake in (*_reading(table, known), *_rules(table)):
             found.append(f"{place(table)}: {table.address} {mistake}")
         for rule in _expected(table):
-            for mistake in _comparing(table, rule, known):
-                found.append(f"{rule.place or place(table)}: {table.address} has {rule.name}{mistake}")
+            for mistake in _rule(table, rule, known):
+                found.append(f"{rule.place or place(table)}: {table.address} has {mistake}")
     try:
         needs = {table.address: [*table.inputs, *_compared(table)] for table in tables}
         TopologicalSorter(
@@ -140,7 +143,7 @@ def problems(tables: Iterable[Table], sources: Iterable[str]) -> list[str]:
         ).prepare()
     except CycleError as error:
         circle = error.args[1]
-        found.append(f"{place(first[circle[0]])}: tables read each other in a circle: {_circle(circle)}")
+        found.append(f"{place(first[circle[0]])}: tables read each other in a circle: {_circle(circle, first)}")
     return found
 
 
@@ -172,18 +175,22 @@ def _compared(table: Table) -> tuple[str, ...]:
     return tuple(rule.reads for rule in _expected(table) if rule.reads and rule.reads != table.address)
 
 
-def _comparing(table: Table, rule: Expectation, known: set[str]) -> Iterator[str]:
-    """What is wrong with the table that a rule reads; a circle is found with those of the tables."""
-    if rule.kind == "sum_matches":
-        if rule.reads not in table.inputs:
-            yield f": {rule.reads} is none of its inputs. {did_you_mean(rule.reads, table.inputs)}"
-    elif rule.reads == table.address:
-        yield ", which compares the table with itself: an older version of it would be read."
-    elif rule.reads.startswith("bronze."):
-        yield f", which reads {rule.reads}: compare with a silver or gold table, whose columns have types."
+def _rule(table: Table, rule: Expectation, known: set[str]) -> Iterator[str]:
+    """What is wrong with a rule, and with the table that it compares with; a circle is found with those of tables."""
+    before = _expected(table)[: next(i for i, other in enumerate(_expected(table)) if other is rule)]
+    if any(other.name == rule.name for other in before):
+        yield f"the expectation {rule.name} twice."
+    if table.layer == "gold" and rule.on_fail == "quarantine":
+        yield f"{rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail'."
+    if rule.kind == "sum_matches" and rule.reads not in table.inputs:
+        yield f"{rule.name}: {rule.reads} is none of its inputs. {did_you_mean(rule.reads, table.inputs)}"
+    elif rule.kind == "references" and rule.reads == table.address:
+        yield f"{rule.name}: it compares the table with itself, of which an older version would be read."
+    elif rule.kind == "references" and rule.reads.startswith("bronze."):
+        yield f"{rule.name}: compare with a silver or gold table, whose columns have types."
     elif rule.reads and rule.reads not in known:
         near = did_you_mean(rule.reads, (other for other in known if not other.startswith("bronze.")))
-        yield f", which reads {rule.reads}, which is not there. {near}"
+        yield f"{rule.name}: {rule.reads} is not there. {near}"
 
 
 def _rules(table: Table) -> Iterator[str]:
@@ -194,24 +201,21 @@ def _rules(table: Table) -> Iterator[str]:
                 yield f"has {setting}={column!r}: the name of a column is needed."
     if table.sequence_by is not None and table.sequence_by in table.key:
         yield f"has sequence_by='{table.sequence_by}' in its key: rows of one key would never differ in it."
-    seen: set[str] = set()
     declared: tuple[object, ...] = table.expect  # a user may have listed anything
     for rule in declared:
         if not isinstance(rule, Expectation):
             yield f"has {rule!r} in expect: an expectation is needed, such as not_null('origin')."
-            continue
-        if rule.name in seen:
-            yield f"has the expectation {rule.name} twice{f', also in {rule.place}' if rule.place else ''}."
-        if table.layer == "gold" and rule.on_fail == "quarantine":
-            yield f"has {rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail'."
-        seen.add(rule.name)
 
 
-def _circle(addresses: Sequence[str]) -> str:
+def _circle(addresses: Sequence[str], tables: Mapping[str, Table]) -> str:
     # graphlib gives the circle from read to reader, from wherever it fell in; people follow it from reader to read.
     ring = list(reversed(addresses))[1:]
     start = ring.index(min(ring))
-    return " reads ".join([*ring[start:], *ring[: start + 1]])
+    ring = [*ring[start:], *ring[: start + 1]]
+    said = ring[0]
+    for reader, read in pairwise(ring):
+        said += f" {'reads' if read in tables[reader].inputs else 'is compared with'} {read}"
+    return said
 
 
 def _rank(address: str) -> tuple[int, str]:
