@@ -11,7 +11,7 @@ from lakehouse.delta.reading import EXACT
 from lakehouse.gold.planning import Work
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
-from lakehouse.tables.quarantine import Quarantined, kept_out
+from lakehouse.tables.quarantine import KEPT_OUT, Quarantined, kept_out
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,7 +35,9 @@ def record_results(session: SparkSession, memory: Path, work: Work, gate: Gate) 
     results = gate.rows(session, work.cursor)
     if results is not None:
         Commit(f"{work.origin}:quality", work.cursor, "what its rules found").apply(session)
-        remember(results.withColumn("_origin", F.lit(work.origin)), memory)
+        others = {name: kind for name, kind in KEPT_OUT.items() if name not in results.columns}
+        empty = (F.lit(None).cast(kind).alias(name) for name, kind in others.items())  # what stops it may come later
+        remember(results.select("*", *empty, F.lit(work.origin).alias("_origin")), memory)
 
 
 def record_blocking(

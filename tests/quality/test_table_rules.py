@@ -125,8 +125,9 @@ def total(numbers: list[Any]) -> Any:
 
 
 @settings(several, max_examples=3)
-@given(st.lists(rules, min_size=18, max_size=18), rows, rows)
-def test_spark_duckdb_and_python_count_alike(spark, rules, mine, its):
+@given(st.lists(rules, min_size=18, max_size=18), rows, rows, st.booleans())
+def test_spark_duckdb_and_python_count_alike(spark, rules, mine, its, alike):
+    its = mine.take(list(reversed(range(len(mine))))) if alike else its  # or sums would hardly ever be equal
     said = [found[0] for found in in_duckdb(rules, mine, its)]
     for rule, one, other in zip(rules, said, in_spark(spark, rules, mine, its), strict=True):
         want = oracle(rule, mine, its)
