@@ -204,7 +204,7 @@ class Tally:
         return [F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in names]
 
     def judge(self, counted: Any, rows: DataFrame, shown: Sequence[str]) -> dict[str, int]:
-        """The counts of the rules that warn. Raises GateError for those that stop, with columns of three failing rows."""
+        """The counts of the rules that warn. Raises GateError for those that stop, with three of the failing rows."""
         failed = {rule: counted[f"rule{i}"] for i, rule in enumerate(self.rules) if counted[f"rule{i}"]}
         samples = self._samples(rows, failed)
         for rule in self.rules:
