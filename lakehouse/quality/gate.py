@@ -105,8 +105,16 @@ class Gate:
         rules = table_rules(self.rules, self.key)
         if not rules:
             return {}
+        if missing := missing_columns(rules, rows.columns):
+            raise DefinitionError(
+                f"{self.address}: rules over the table name columns that it does not have: {'; '.join(missing)}",
+                hint=f"It has: {', '.join(rows.columns)}.",
+            )
         asked = [(rule, rows, self._other(rule), self.now) for rule in rules]
-        lines = [summary(*one).select(F.lit(place).alias("rule"), "*") for place, one in enumerate(asked)]
+        try:
+            lines = [summary(*one).select(F.lit(place).alias("rule"), "*") for place, one in enumerate(asked)]
+        except DefinitionError as error:
+            raise DefinitionError(f"{self.address}: {error.message}", hint=error.hint) from None
         failed: dict[Expectation, str] = {}
         for line in reduce(DataFrame.unionByName, lines).collect():
             rule = rules[line["rule"]]
