@@ -151,6 +151,7 @@ FINDINGS = [
     (row_count(None, 4), [(5,)], (5, 1)),
     (row_count(5, 5), [], (5, 0)),
     (fresh_within("at", "2h"), [(NOW - timedelta(hours=3),)], (5, 1)),
+    (fresh_within("at", "3h"), [], (5, 0)),
     (fresh_within("day", "2h"), [(None,)], (5, 1)),
     (sum_matches("d", "silver.its", "d"), [], (5, 0)),
     (sum_matches("f", "silver.its", "f"), [], (5, 0)),  # 0.1 + 0.2 is nearly 0.3
