@@ -142,7 +142,7 @@ MINE = table(
     f=[0.1, 0.2, None, None, None],
     at=[NOW - timedelta(hours=3), None, None, None, None],
 )
-ITS = table(i=[1], s=["a"], d=[Decimal("3.75")], f=[0.3], at=[NOW])
+ITS = table(i=[1, 1], s=["a", "a"], d=[Decimal("3.75"), None], f=[0.3, None], at=[NOW, None])
 FINDINGS = [
     (unique("i"), [(1, 2)], (4, 2)),
     (references("i", "silver.its", "i"), [(2, 1), (3, 1)], (4, 2)),
@@ -155,7 +155,8 @@ FINDINGS = [
     (fresh_within("day", "2h"), [(None,)], (5, 1)),
     (sum_matches("d", "silver.its", "d"), [], (5, 0)),
     (sum_matches("f", "silver.its", "f"), [], (5, 0)),  # 0.1 + 0.2 is nearly 0.3
-    (sum_matches("d", "silver.its", "i"), [(Decimal("3.750"), Decimal("1.000"))], (5, 1)),
+    (sum_matches("d", "silver.its", "i"), [(Decimal("3.750"), Decimal("2.000"))], (5, 1)),
+    (sum_matches("l", "silver.its", "i"), [(Decimal(0), Decimal(2))], (5, 1)),
     (sum_matches("t", "silver.its", "d"), [(Decimal("10.75"), Decimal("3.75"))], (5, 1)),
     (sum_matches("t", "silver.its", "f"), [(1010.75, 0.3)], (5, 1)),
 ]
