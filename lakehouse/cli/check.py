@@ -95,7 +95,7 @@ def _check_tables(project: Project) -> str:
     from lakehouse.tables import Graph, tables_in
 
     tables = tables_in(project.config.tables, project.folder)
-    Graph.of(tables, project.config.sources)
+    Graph.of(tables, project.config.sources, project.config.expect)
     layers = [f"{sum(table.layer == layer for table in tables)} {layer}" for layer in ("silver", "gold")]
     return ", ".join(layers)
 

@@ -1,4 +1,4 @@
-"""``lakehouse show``: what there is: tables, one table, runs, one source."""
+"""``lakehouse show``: what there is: tables, one table, runs, what rules found, one source."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from lakehouse.cli.options import Debug, Env, Json
 from lakehouse.cli.output import Grid, Line, Page
 from lakehouse.cli.projects import opened
+from lakehouse.cli.quality import quality_page
 from lakehouse.cli.runs import command, next_lines
 from lakehouse.errors import DefinitionError, NotBuiltError, UsageError, did_you_mean
 
@@ -24,8 +25,13 @@ SAMPLE = 5
 
 def show(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="tables|TABLE|runs|source", help="What to show, such as gold.routes.")],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The source, after the word source.")] = None,
+    what: Annotated[
+        str, typer.Argument(metavar="tables|TABLE|runs|quality|source", help="What to show, such as gold.routes.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The source or the table, after the words source and quality."),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, metavar="COUNT", help="runs, source: how many batches or files.")
     ] = 20,
@@ -36,7 +42,8 @@ def show(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what there is: all tables, one table with a sample, the runs and their counts, or one source.
+    """Show what there is: all tables, one table with a sample, the runs and their counts, what the rules of tables
+    found, or one source.
 
     It reads only, and starts no JVM.
     """
@@ -45,12 +52,14 @@ def show(
     lake = Lake(opened(context.obj, env))
     if schema and what != "source":
         raise UsageError("--schema is for a source", hint="lakehouse show source NAME --schema")
-    if what != "source" and name is not None:
+    if what not in ("source", "quality") and name is not None:
         raise UsageError(f"show {what} takes no name", hint=f"lakehouse show {name}, or lakehouse show source {name}")
     if what == "tables":
         page = _tables(lake, env)
     elif what == "runs":
         page = _runs(lake, env, limit)
+    elif what == "quality":
+        page = quality_page(lake, name, env)
     elif what == "source":
         page = _source(lake, name, env, schema, limit)
     else:
@@ -61,9 +70,11 @@ def show(
 def declared(project: Project) -> dict[str, Table]:
     """The tables that the project declares, by address; none where its modules can't be imported here."""
     from lakehouse.tables import tables_in
+    from lakehouse.tables.expecting import with_rules
 
     try:
-        return {table.address: table for table in tables_in(project.config.tables, project.folder)}
+        tables, _ = with_rules(tables_in(project.config.tables, project.folder), project.config.expect)
+        return {table.address: table for table in tables}
     except DefinitionError:
         return {}
 
@@ -118,10 +129,15 @@ def _table(lake: Lake, address: str) -> Page:
             "tags": list(table.tags),
             "declared": place,
         }
-        data["expectations"] = [{"rule": rule.name, "on_fail": rule.on_fail} for rule in table.expect]
+        data["expectations"] = [
+            {"rule": rule.name, "on_fail": rule.on_fail, "declared": rule.place or place} for rule in table.expect
+        ]
         parts += [Line(table.doc)] if table.doc else []
         parts.append(Line(f"key {', '.join(key)} · reads {', '.join(reads)} · {place}", "quiet"))
-        parts += [Line(f"expects {rule.name}, or else: {rule.on_fail}", "quiet") for rule in table.expect]
+        for rule in table.expect:
+            parts.append(
+                Line(f"expects {rule.name}, or else: {rule.on_fail}{rule.place and f' ({rule.place})'}", "quiet")
+            )
     if snapshot is None:
         return Page(data, [*parts, Line("not built yet", "warning"), *next_lines(f"lakehouse run --select +{address}")])
     data |= {"rows": snapshot.rows, "version": snapshot.version, "bytes": snapshot.bytes, "changed": snapshot.changed}

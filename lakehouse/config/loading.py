@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from lakehouse.config.document import Node, Problem, read_document
+from lakehouse.config.expectations import Rule
 from lakehouse.config.layers import Secrets, lay_over, put_in, put_in_secrets
 from lakehouse.config.models import Config, Project
 from lakehouse.config.redaction import SHORTEST_PUT_IN
@@ -47,6 +48,7 @@ def load_project(start: Path | None = None, env: str | None = None) -> Project:
 
     settled = put_in_secrets(top, Secrets(os.environ, folder), problems)
     config = _validated(settled, problems)
+    problems += _secret_rules(settled)
     if config is None or problems:
         raise _error(env, problems)
     return _keeping(settled, Project(folder=folder, env=env, config=config))
@@ -105,7 +107,27 @@ def _keeping(settled: Node, project: Project) -> Project:
     }
     texts = dict.fromkeys(text for node in nodes.values() for text in put_in(node) if text not in public)
     hidden = tuple(SecretStr(text) for text in texts if len(text) >= SHORTEST_PUT_IN)
-    return project.model_copy(update={"config": config.model_copy(update={"sources": kept}), "put_in": hidden})
+    update = {"sources": kept, "expect": _with_places(nodes.get("expect"), config)}
+    return project.model_copy(update={"config": config.model_copy(update=update), "put_in": hidden})
+
+
+def _secret_rules(settled: Node) -> list[Problem]:
+    """Rules are shown and kept with what they found: nothing that ``${…}`` puts in can stand in one."""
+    found = settled.value.get("expect") if isinstance(settled.value, dict) else None
+    if found is None or not any(put_in(found)):
+        return []
+    return [Problem(found.file, found.line, "expect", "a rule can't hold ${…}: it is shown with what it found")]
+
+
+def _with_places(expect: Node | None, config: Config) -> dict[str, list[Rule]]:
+    """The rules, each with its file and line."""
+    placed: dict[str, list[Rule]] = {}
+    for address, rules in config.expect.items():
+        assert expect is not None and isinstance(expect.value, dict)
+        nodes = expect.value[address].value
+        assert isinstance(nodes, list)
+        placed[address] = [rule.at(f"{node.file}:{node.line}") for rule, node in zip(rules, nodes, strict=True)]
+    return placed
 
 
 def _known(env: str, known: list[str]) -> str:

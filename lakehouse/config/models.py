@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from lakehouse.config.contract import Filled, Model, Module
+from lakehouse.config.expectations import Address, Rule
 from lakehouse.config.redaction import without
 from lakehouse.config.sources import Source
 
@@ -46,6 +47,8 @@ class Config(Model):
     """The folder of the Feast repository."""
     demo: Module | None = None
     """The Python module with the project's demo; see ``lakehouse demo``."""
+    expect: dict[Address, list[Rule]] = Field(default_factory=dict)
+    """Rules by the address of a table, beside those that stand with it."""
     spark: Spark = Spark()
 
     @field_validator("root")

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from lakehouse.config.contract import COLUMN_TYPE
 from lakehouse.config.document import Node, Problem
+from lakehouse.config.expectations import ADDRESS, AGE
 from lakehouse.config.models import PROPERTY_NAME, PROPERTY_VALUE
 from lakehouse.config.redaction import without
 from lakehouse.config.sources import KINDS, MARKER, SPAN
@@ -16,6 +17,10 @@ from lakehouse.errors import did_you_mean
 
 _WORDS = {
     "string_type": "must be text; put it in quotes",
+    "list_type": "must be a list",
+    "too_short": "must not be empty",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
     "dict_type": "must be a mapping of names to values",
     "model_type": "must be a mapping of settings to values",
     "model_attributes_type": "must be a mapping of settings to values",
@@ -31,6 +36,8 @@ _PATTERNS = {
     r"^[1-9][0-9]*[mg]$": "must be an amount of memory, such as 2g or 512m",
     PROPERTY_NAME: "must be the name of a Spark property, such as spark.sql.shuffle.partitions",
     PROPERTY_VALUE: "must stand on one line, without a backslash",
+    ADDRESS: "must be the address of a table, such as silver.flights",
+    AGE: "must be a time, such as 30s, 5m, 2h or 7d",
     SPAN: "must be a time, such as 30s, 5m or 1h",
     MARKER: "must be the name of a file beside the others, such as _SUCCESS or {name}.done",
     r"^[^\"\r\n]$": "must be one character, and neither a quote nor a line's end",
@@ -90,7 +97,7 @@ def _settings(model: type[BaseModel], path: list[str]) -> list[str]:
         fields = getattr(kind, "model_fields", None)
         if fields and part in fields:
             kind = fields[part].annotation
-        elif get_origin(kind) is dict:  # dict[Name, Source]: any key leads to the value's type
+        elif get_origin(kind) in (dict, list):  # dict[Name, Source]: any key leads to the value's type
             kind = get_args(kind)[-1]
     models = _models(kind)
     return sorted({field.alias or name for one in models for name, field in one.model_fields.items()})

@@ -7,6 +7,7 @@ from lakehouse.delta.commit import (
     create,
     overwrite,
     remember,
+    remember_stop,
     replace_by_difference,
     set_properties,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "read_state",
     "read_table",
     "remember",
+    "remember_stop",
     "replace_by_difference",
     "set_properties",
 ]

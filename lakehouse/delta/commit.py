@@ -65,6 +65,25 @@ def remember(rows: DataFrame, path: Path) -> None:
         append(rows, path)
 
 
+def remember_stop(commit: Commit, rows: DataFrame, results: DataFrame | None, path: Path, origin: str) -> None:
+    """Remember the rows that stop a table, once for one ``commit``, and what its rules found, every time."""
+    from pyspark.sql import functions as F
+
+    session, state = rows.sparkSession, read_state(path)
+    if results is None:
+        frame = rows
+    elif (done := state.cursor(commit.application) if state is not None else None) is None or done < commit.version:
+        frame = rows.unionByName(results.withColumn("_origin", F.lit(origin)), allowMissingColumns=True)
+    else:
+        assert state is not None
+        again = f"{origin}:again"
+        times = state.cursor(again)
+        commit = Commit(again, 0 if times is None else times + 1, commit.note)
+        frame = results.withColumn("_origin", F.lit(origin))
+    commit.apply(session)
+    remember(frame, path)
+
+
 def make_room(path: Path) -> None:
     """Make the folder above a table. Raises StorageError where it can't be made."""
     try:

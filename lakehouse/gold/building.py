@@ -18,8 +18,8 @@ from lakehouse.delta import (
 from lakehouse.delta.commit import quoted, table_properties
 from lakehouse.errors import DefinitionError, GateError
 from lakehouse.gold.planning import Work
-from lakehouse.gold.quarantine import record_blocking
-from lakehouse.quality.gate import Tally, check_columns, judge_table, table_rules
+from lakehouse.gold.quarantine import record_blocking, record_results
+from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
@@ -38,22 +38,22 @@ class Built:
 
 
 def build_gold(
-    session: SparkSession, table: Table, work: Work, inputs: list[DataFrame], path: Path, memory: Path
+    session: SparkSession, table: Table, work: Work, inputs: list[DataFrame], path: Path, memory: Path, gate: Gate
 ) -> Built:
     """Run the function and make the table's rows its result, in one commit that is made at most once.
 
     Raises GateError when a key is null or doubled, or when an expectation with on_fail="fail" does not hold, and
     DefinitionError when the result lacks a column of the key; the table is as it was then, and ``memory`` has the rows
-    that stop it.
+    that stop it. What the rules of ``gate`` found is kept there either way.
     """
     from pyspark.sql import functions as F
 
     result = table(*inputs)
     needed = [*table.key, *([table.at] if table.at else [])]
-    check_columns(table.address, needed, table.expect, result.columns)
+    gate.check(needed, result.columns)
     _refuse_maps(table, result)
     with held(result) as result:
-        tally = Tally.of(table.expect)
+        tally = gate.tally()
         by_key = result.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), *tally.columns())
         null = " OR ".join(f"{quoted(name)} IS NULL" for name in needed if name in table.key)
         row = by_key.agg(
@@ -63,13 +63,14 @@ def build_gold(
             *tally.sums(),
         ).collect()[0]
         try:
+            warned = tally.judge(row, result, table.key)
             _check_key(table, row["doubled"], row["null"], by_key)
-            warned = tally.judge(table.address, row, result, table.key)
-            warned |= judge_table(table.address, result, table_rules(table.expect, table.key))
+            warned |= gate.judge(result)
         except GateError as error:
-            record_blocking(session, memory, table, work, result)
+            record_blocking(session, memory, table, work, result, gate)
             hint = f"{error.hint}\nIts rows: lakehouse quarantine show {table.address}"
             raise GateError(error.message, hint=hint) from error
+        record_results(session, memory, work, gate)
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"])
     return Built(rows=row["rows"], warned=warned, **done)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, read_state, remember
+from lakehouse.delta import Commit, read_state, remember, remember_stop
 from lakehouse.delta.commit import quoted
 from lakehouse.delta.reading import EXACT
 from lakehouse.gold.planning import Work
-from lakehouse.quality.gate import table_rules
+from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
-from lakehouse.tables.quarantine import Quarantined, kept_out
+from lakehouse.tables.quarantine import KEPT_OUT, Quarantined, kept_out
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+BLAME = "lakehouse_blame"
 
 
 def blocked(address: str, work: Work, memory: Path) -> list[Quarantined]:
@@ -25,30 +28,50 @@ def blocked(address: str, work: Work, memory: Path) -> list[Quarantined]:
     return kept_out(state, address, "blocking", work.origin, work.cursor - 1)
 
 
-def record_blocking(session: SparkSession, memory: Path, table: Table, work: Work, result: DataFrame) -> None:
-    """Keep the rows that stop the table, in one commit; a second time for the same inputs it changes nothing.
+def record_results(session: SparkSession, memory: Path, work: Work, gate: Gate) -> None:
+    """Keep what the rules of a table that is about to be written found; nothing for one without rules."""
+    from pyspark.sql import functions as F
+
+    results = gate.rows(session, work.cursor)
+    if results is not None:
+        Commit(f"{work.origin}:quality", work.cursor, "what its rules found").apply(session)
+        others = {name: kind for name, kind in KEPT_OUT.items() if name not in results.columns}
+        empty = (F.lit(None).cast(kind).alias(name) for name, kind in others.items())  # what stops it may come later
+        remember(results.select("*", *empty, F.lit(work.origin).alias("_origin")), memory)
+
+
+def record_blocking(
+    session: SparkSession, memory: Path, table: Table, work: Work, result: DataFrame, gate: Gate
+) -> None:
+    """Keep what the rules found and the rows that stop the table, in one commit; a second time for the same inputs
+    just the first.
 
     A row's place is its key, and its number among the rows that have it.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    from lakehouse.quality.spark import failed_rules, failed_unique
+    from lakehouse.quality.spark import failed_rules
 
     same = F.count(F.lit(1)).over(Window.partitionBy(*map(quoted, table.key)))
     key = [F.when(F.col(quoted(name)).isNull(), F.lit(f"key {name} is null")) for name in table.key]
     key.append(F.when(same > 1, F.concat(F.lit("its key is there "), same, F.lit(" times"))))
-    unique = failed_unique(table_rules(table.expect, table.key))
     record = F.to_json(F.struct(*map(quoted, result.columns)), EXACT)
     number = F.row_number().over(Window.partitionBy(*map(quoted, table.key)).orderBy(record)) - 1
-    rows = result.select(
-        F.lit("blocking").alias("_kind"),
-        F.lit(work.cursor).cast("bigint").alias("_batch"),
-        F.to_json(F.struct(*map(quoted, table.key)), EXACT).alias("_file"),
-        number.cast("bigint").alias("_row"),
-        F.concat(F.array_compact(F.array(*key)), failed_rules(table.expect, "fail"), unique).alias("_reasons"),
-        record.alias("_record"),
-        F.lit(work.origin).alias("_origin"),
-    ).where("size(_reasons) > 0")
-    Commit(f"{work.origin}:blocking", work.cursor, "what stops the table").apply(session)
-    remember(rows, memory)
+    rows = (
+        gate.with_blame(result, BLAME)
+        .select(
+            F.lit("blocking").alias("_kind"),
+            F.lit(work.cursor).cast("bigint").alias("_batch"),
+            F.to_json(F.struct(*map(quoted, table.key)), EXACT).alias("_file"),
+            number.cast("bigint").alias("_row"),
+            F.concat(F.array_compact(F.array(*key)), failed_rules(table.expect, "fail"), F.col(BLAME)).alias(
+                "_reasons"
+            ),
+            record.alias("_record"),
+            F.lit(work.origin).alias("_origin"),
+        )
+        .where("size(_reasons) > 0")
+    )
+    commit = Commit(f"{work.origin}:blocking{gate.mark}", work.cursor, "what stops the table")
+    remember_stop(commit, rows, gate.rows(session, work.cursor), memory, work.origin)

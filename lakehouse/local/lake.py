@@ -150,6 +150,23 @@ class Lake:
         ]
         return sorted(receipts, key=lambda receipt: (receipt["batch"] or 0, receipt.get("upto") or 0))
 
+    def quality(self, address: str) -> list[dict[str, Any]]:
+        """What each rule of a silver or gold table found in each of its builds, oldest first: ``rule``, ``on_fail``,
+        ``verdict`` (passed, warned, quarantined, failed; skipped where another rule had stopped the table), ``looked``
+        (rows), ``failures``, ``samples`` (up to three, as dicts), ``at`` (the run's clock, UTC), and ``batches`` or
+        ``versions``: what the build read. A build that was stopped is there too; one that changed nothing is not.
+        """
+        folder = self.project.state(address)
+        if address.partition(".")[0] not in ("silver", "gold") or not is_table(folder):
+            if address not in self._declared():
+                self._folder(address)
+            return []
+        rows = Snapshot(address, folder, kind="quality").bookkeeping(["_record"]).to_pylist()
+        found = [json.loads(row["_record"]) for row in rows]
+        for one in found:
+            one["at"] = datetime.fromisoformat(one["at"])
+        return sorted(found, key=lambda one: (one["at"], one["place"]))
+
     def _folder(self, address: str) -> Path:
         """The folder of a built table, or the error that says what the name should have been or what to run."""
         layer, dot, name = address.partition(".")

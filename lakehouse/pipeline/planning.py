@@ -21,6 +21,7 @@ class Step:
     address: str
     step: StepName
     inputs: tuple[str, ...]
+    """What has to be done before: the tables that it reads, and those that its rules compare it with."""
     action: str
     why: str
     error: LakehouseError | None = None
@@ -66,7 +67,7 @@ def selected(workspace: Workspace, select: Iterable[str], layers: Iterable[str])
 
 
 def _step(workspace: Workspace, address: str, before: dict[str, Step]) -> Step:
-    inputs = workspace.graph.inputs(address)
+    inputs, needs = workspace.graph.inputs(address), workspace.graph.needs(address)
     moving = [before[name] for name in inputs if name in before and before[name].action != "unchanged"]
     try:
         if address.startswith("bronze."):
@@ -75,8 +76,8 @@ def _step(workspace: Workspace, address: str, before: dict[str, Step]) -> Step:
         action, why = _table_step(workspace, address, moving)
     except LakehouseError as error:
         step: StepName = "ingest" if address.startswith("bronze.") else "build"
-        return Step(address, step, inputs, "blocked", error.message, error)
-    return Step(address, "build", inputs, action, why)
+        return Step(address, step, needs, "blocked", error.message, error)
+    return Step(address, "build", needs, action, why)
 
 
 def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple[str, str]:

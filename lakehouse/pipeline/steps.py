@@ -14,9 +14,11 @@ from lakehouse.bronze.quarantine import resolutions
 from lakehouse.delta import read_table
 from lakehouse.errors import ConservationError, LakehouseError
 from lakehouse.gold.building import build_gold
+from lakehouse.pipeline.gating import gate_of
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
+from lakehouse.quality.gate import Other
 from lakehouse.silver.planning import Work, rebuild
 from lakehouse.sources import require_kind
 from lakehouse.tables.batch import Batch, Waiting
@@ -111,8 +113,15 @@ def _judge_range(session: SparkSession, workspace: Workspace, address: str, work
         rows_in = receipts.landed(work.after, work.upto)
         paths = project.path(address), project.state(address)
         waived = decided((one for _, one in resolutions(receipts)), address)
+        version, upto = receipts.table.version, work.upto
+
+        def whole() -> Other:
+            return Other(records(session, project.path(source), version=version, after=-1, upto=upto), version)
+
+        made_of = {"batches": [work.after + 1, work.upto]}
+        gate = gate_of(session, workspace, address, made_of, {source: whole})
         landed = receipts.landed_at if table.capture.keep_versions else None
-        counts = build_silver(session, table, work, frame, rows_in, *paths, waived, landed)
+        counts = build_silver(session, table, work, frame, rows_in, *paths, gate, waived, landed)
     except ColumnsChangedError:
         work = rebuild(work, project.state(address), "bronze has other columns")
         return _judge_range(session, workspace, address, work)
@@ -127,9 +136,13 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
         return Result(address, "build", "unchanged")
     project = workspace.project
     inputs = [read_table(session, project.path(name), version) for name, version in work.versions.items()]
-    done = build_gold(
-        session, workspace.graph.table(address), work, inputs, project.path(address), project.state(address)
-    )
+    read = {
+        name: partial(Other, frame, version)
+        for (name, version), frame in zip(work.versions.items(), inputs, strict=True)
+    }
+    gate = gate_of(session, workspace, address, {"versions": work.versions}, read)
+    paths = project.path(address), project.state(address)
+    done = build_gold(session, workspace.graph.table(address), work, inputs, *paths, gate)
     changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
     said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"
     notes = [work.why] * (work.action == "rebuild") + [said] * (work.action != "new")

@@ -33,7 +33,7 @@ class Workspace:
     def graph(self) -> Graph:
         """Raises DefinitionError that lists every mistake of the project's tables."""
         config = self.project.config
-        return Graph.of(tables_in(config.tables, self.project.folder), config.sources)
+        return Graph.of(tables_in(config.tables, self.project.folder), config.sources, config.expect)
 
     @cached_property
     def _fingerprints(self) -> dict[str, str]:

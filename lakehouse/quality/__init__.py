@@ -8,7 +8,20 @@ from lakehouse.quality.expectation import (
     matches,
     not_null,
     one_of,
-    unique,
 )
+from lakehouse.quality.over_tables import fresh_within, references, row_count, sum_matches, unique
 
-__all__ = ["Expectation", "expression", "in_range", "matches", "missing_columns", "not_null", "one_of", "unique"]
+__all__ = [
+    "Expectation",
+    "expression",
+    "fresh_within",
+    "in_range",
+    "matches",
+    "missing_columns",
+    "not_null",
+    "one_of",
+    "references",
+    "row_count",
+    "sum_matches",
+    "unique",
+]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import isnan
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.quality.condition import parse
@@ -14,36 +14,55 @@ from lakehouse.quality.literals import text_literal
 from lakehouse.quality.pattern import portable
 
 OnFail = Literal["warn", "quarantine", "fail"]
-Kind = Literal["not_null", "in_range", "one_of", "matches", "expression", "unique"]
+RowKind = Literal["not_null", "in_range", "one_of", "matches", "expression"]
+TableKind = Literal["unique", "references", "row_count", "fresh_within", "sum_matches"]
+Kind = RowKind | TableKind
 Bound = int | float | Decimal | date | datetime | str
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One rule over one or more columns. A row passes unless the rule is *false*; see each constructor for null."""
+    """One rule over rows or over a table. A row passes unless the rule is *false*; see each constructor for null."""
 
     kind: Kind
     columns: tuple[str, ...]
     on_fail: OnFail
     arguments: tuple[Any, ...] = ()
+    place: str = field(default="", compare=False, repr=False)
+    """Where it stands in conf/, ``file:line``; empty for one that stands with its table."""
 
     @property
     def name(self) -> str:
         """Says the rule in words; stands in reports and beside each quarantined row."""
         # An expression's columns stand in its text already.
         columns = self.columns if self.kind != "expression" else ()
-        shown = [*columns, *(_shown(argument) for argument in self.arguments)]
+        shown = [*columns, *(text for argument in self.arguments for text in _shown(argument))]
         return f"{self.kind}({', '.join(shown)})"
 
     @property
     def on_rows(self) -> bool:
         """False for a rule over the whole table, such as ``unique``."""
-        return self.kind != "unique"
+        return self.kind in get_args(RowKind)
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether it says which rows are wrong; ``row_count`` and its like speak of no row."""
+        return self.on_rows or self.kind in ("unique", "references")
+
+    @property
+    def reads(self) -> str:
+        """The address of the other table that it looks into; empty for a rule that needs just its own."""
+        return str(self.arguments[0]) if self.kind in ("references", "sum_matches") else ""
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns of that other table."""
+        return tuple(self.arguments[1]) if self.reads else ()
 
 
 def not_null(*columns: str, on_fail: OnFail = "quarantine") -> Expectation:
     """None of the columns is null."""
-    return _expectation("not_null", columns, on_fail)
+    return expectation_of("not_null", columns, on_fail)
 
 
 def in_range(column: str, low: Bound | None, high: Bound | None, *, on_fail: OnFail = "quarantine") -> Expectation:
@@ -71,7 +90,7 @@ def in_range(column: str, low: Bound | None, high: Bound | None, *, on_fail: OnF
         raise DefinitionError(f"{where}: its bounds are of different kinds")
     if len(bounds) == 2 and _moment(low) > _moment(high):
         raise DefinitionError(f"{where}: no value is between them", hint="The lower bound comes first.")
-    return _expectation("in_range", (column,), on_fail, low, high)
+    return expectation_of("in_range", (column,), on_fail, low, high)
 
 
 def one_of(column: str, *values: str | int | bool, on_fail: OnFail = "quarantine") -> Expectation:
@@ -87,7 +106,7 @@ def one_of(column: str, *values: str | int | bool, on_fail: OnFail = "quarantine
             text_literal(value)
     if len({type(value) for value in values}) > 1:
         raise DefinitionError(f"one_of({column!r}): its values are of different types")
-    return _expectation("one_of", (column,), on_fail, *values)
+    return expectation_of("one_of", (column,), on_fail, *values)
 
 
 def matches(column: str, pattern: str, *, on_fail: OnFail = "quarantine") -> Expectation:
@@ -96,7 +115,7 @@ def matches(column: str, pattern: str, *, on_fail: OnFail = "quarantine") -> Exp
     Raises DefinitionError for what Java and RE2 don't share; see :mod:`lakehouse.quality.pattern`.
     """
     portable(pattern)
-    return _expectation("matches", (column,), on_fail, pattern)
+    return expectation_of("matches", (column,), on_fail, pattern)
 
 
 def expression(sql: str, *, on_fail: OnFail = "quarantine") -> Expectation:
@@ -106,24 +125,17 @@ def expression(sql: str, *, on_fail: OnFail = "quarantine") -> Expectation:
     """
     if not sql.strip():
         raise DefinitionError("expression('') is empty")
-    return _expectation("expression", parse(sql).columns, on_fail, sql)
+    return expectation_of("expression", parse(sql).columns, on_fail, sql)
 
 
-def unique(*columns: str, on_fail: Literal["warn", "fail"] = "fail") -> Expectation:
-    """No two rows of the table have the same values there; rows with a null among them are not compared."""
-    if on_fail not in ("warn", "fail"):
-        raise DefinitionError(
-            f"unique({', '.join(columns)}): on_fail={on_fail!r} can't be: which of two equal rows is the wrong one?",
-            hint="Use on_fail='warn' or 'fail'.",
-        )
-    return _expectation("unique", columns, on_fail)
-
-
-def _expectation(kind: Kind, columns: tuple[str, ...], on_fail: OnFail, *arguments: Any) -> Expectation:
+def expectation_of(kind: Kind, columns: tuple[str, ...], on_fail: OnFail, *arguments: Any) -> Expectation:
+    """The rule, once what all rules have in common was checked. Raises DefinitionError."""
     if on_fail not in ("warn", "quarantine", "fail"):
         hint = did_you_mean(on_fail, ["warn", "quarantine", "fail"])
         raise DefinitionError(f"{kind}: on_fail={on_fail!r} is not known", hint=hint)
-    if kind != "expression" and not (columns and all(isinstance(column, str) and column for column in columns)):
+    if kind not in ("expression", "row_count") and not (
+        columns and all(isinstance(column, str) and column for column in columns)
+    ):
         raise DefinitionError(f"{kind} needs the name of a column")
     return Expectation(kind, columns, on_fail, arguments)
 
@@ -139,5 +151,7 @@ def _moment(bound: Any) -> Any:
     return bound.replace(tzinfo=UTC) if isinstance(bound, datetime) and bound.tzinfo is None else bound
 
 
-def _shown(argument: Any) -> str:
-    return repr(str(argument)) if isinstance(argument, date | Decimal) else repr(argument)
+def _shown(argument: Any) -> list[str]:
+    if isinstance(argument, tuple):
+        return [repr(part) for part in argument]
+    return [repr(str(argument)) if isinstance(argument, date | Decimal) else repr(argument)]

@@ -47,7 +47,7 @@ def duplicates(frame: DataFrame, expectation: Expectation) -> DataFrame:
 
 def failed_unique(expectations: Iterable[Expectation]) -> Column:
     """The names of the ``unique`` rules with on_fail="fail" for which another row of the frame has a row's values."""
-    rules = [rule for rule in expectations if not rule.on_rows and rule.on_fail == "fail"]
+    rules = [rule for rule in expectations if rule.kind == "unique" and rule.on_fail == "fail"]
     names = []
     for rule in rules:
         columns = [F.col(column(name).spark) for name in rule.columns]

@@ -14,7 +14,7 @@ from lakehouse.delta.commit import quoted
 from lakehouse.delta.reading import EXACT
 from lakehouse.errors import DefinitionError
 from lakehouse.quality.condition import parse
-from lakehouse.quality.gate import Tally, table_rules
+from lakehouse.quality.gate import Gate, blaming
 from lakehouse.quality.spark import failed_rules
 from lakehouse.silver.fold import DELETE, KIND, TRUNCATE, UPSERT
 from lakehouse.silver.planning import Work
@@ -74,12 +74,12 @@ def judged(session: SparkSession, table: Table, rows: DataFrame, waived: Collect
     reasons = [F.array_compact(F.array(*null_keys)), F.when(upsert, failed_rules(table.expect, "quarantine"))]
     seen = F.when(F.col(WAIVED) & upsert, failed_rules(table.expect, "fail"))
     rows = rows.withColumn(REASONS, F.concat(*(F.coalesce(found, nothing) for found in (*reasons, seen))))
-    unique = [F.lit(rule.name) for rule in table_rules(table.expect, table.key) if rule.on_fail == "fail"]
-    if unique:
+    names = [F.lit(rule.name) for rule in blaming(table.expect, table.key)]
+    if names:
         # Whether such a rule holds is no question of the row alone: who discarded it decided once and for all, so that
         # a rebuild leaves out the same rows.
         out = F.col(WAIVED) & (F.size(REASONS) == 0)
-        rows = rows.withColumn(REASONS, F.when(out, F.array(*unique)).otherwise(F.col(REASONS)))
+        rows = rows.withColumn(REASONS, F.when(out, F.array(*names)).otherwise(F.col(REASONS)))
     return rows
 
 
@@ -118,9 +118,9 @@ def _back(table: Table, mark: Column, late_by: timedelta | float, kind: str) -> 
     )
 
 
-def count(table: Table, rows: DataFrame, mark: str | None) -> Judged:
+def count(table: Table, rows: DataFrame, mark: str | None, gate: Gate) -> Judged:
     """Law 1's counts. Raises GateError when a rule that must hold does not."""
-    tally = Tally.of(table.expect, WAIVED, (KIND, UPSERT))
+    tally = gate.tally(WAIVED, (KIND, UPSERT))
     keyed, whole = F.col(KIND) != TRUNCATE, F.size(REASONS) == 0
     good = [F.count_if(whole & keyed).alias("good"), F.count_if(whole & ~keyed).alias("truncates")]
     if table.capture.late_by is not None and table.sequence_by:
@@ -135,7 +135,7 @@ def count(table: Table, rows: DataFrame, mark: str | None) -> Judged:
         newest.cast("string").alias("mark"),
         *tally.sums(),
     ).collect()[0]
-    warned = tally.judge(table.address, row, rows, [*table.key, FILE, ROW])
+    warned = tally.judge(row, rows, [*table.key, FILE, ROW])
     good_rows = row["good"] + row["truncates"]
     return Judged(row["rows"], good_rows, row["keys"], row["truncates"], row["mark"], warned)
 

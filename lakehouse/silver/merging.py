@@ -21,8 +21,7 @@ from lakehouse.delta import (
 )
 from lakehouse.delta.commit import CHANGE, quoted, table_properties
 from lakehouse.errors import ConservationError, DefinitionError, GateError
-from lakehouse.quality.gate import check_columns, judge_table, table_rules
-from lakehouse.quality.spark import failed_unique
+from lakehouse.quality.gate import Gate, table_rules
 from lakehouse.silver.changes import Changes, changes_of
 from lakehouse.silver.judging import BATCH, REASONS, blocking, count, judged, rejects, with_place, without_late
 from lakehouse.silver.memory import remember_fold
@@ -46,12 +45,14 @@ def build_silver(
     rows_in: int,
     path: Path,
     memory: Path,
+    gate: Gate,
     waived: Collection[Place] = (),
     landed: Mapping[int, datetime] | None = None,
 ) -> Counts:
     """Pass the records through the table's function and fold what it returns into the table. ``bronze`` holds just new
     records.
 
+    ``gate`` judges the table's rules, and what they found is recorded with the receipt or with the rows that stop it.
     ``waived`` are places of records that somebody discarded: a rule with on_fail="fail" quarantines their rows.
     ``landed`` says when each batch landed, for a table that keeps versions.
 
@@ -62,7 +63,7 @@ def build_silver(
     given = with_place(bronze)
     returned = table(given)
     events = [column for column in returned.columns if column not in ORIGIN]
-    _check_columns(table, events)
+    _check_columns(table, events, gate)
     columns = [column for column in events if column not in table.capture.except_column_list]
     waived = [place for place in waived if work.after < place.batch <= work.upto]
     rows = judged(session, table, with_origin(table.address, given, returned), waived)
@@ -73,24 +74,24 @@ def build_silver(
     with held(rows) as rows:
         rows = without_late(table, rows, mark)
         try:
-            found = count(table, rows, mark)
+            found = count(table, rows, mark, gate)
         except GateError as error:
-            record_blocking(session, memory, work, blocking(table, rows, events), waived)
+            record_blocking(session, memory, work, blocking(table, rows, events), waived, gate)
             raise GateError(error.message, hint=_what_next(table.address)) from error
         good = rows.where(f"size({REASONS}) = 0")
         with changes_of(session, table, work, good, columns, found, (path, memory), landed or {}) as changes:
             counts = found.counts(work, rows_in, changes.merged)
             if not counts.adds_up:
                 raise ConservationError(f"{table.address}: {counts} does not add up; nothing was written")
-            if rules := table_rules(table.expect, table.key):
+            if table_rules(table.expect, table.key):
                 future = _future(session, table, work, changes, path)
                 try:
-                    counts.warned.update(judge_table(table.address, future, rules))
+                    counts.warned.update(gate.judge(future))
                 except GateError as error:
-                    stopping = future.withColumn(REASONS, failed_unique(rules)).where(f"{BATCH} IS NOT NULL")
-                    record_blocking(session, memory, work, rejects(stopping, columns), waived)
+                    stopping = gate.with_blame(future, REASONS).where(f"{BATCH} IS NOT NULL")
+                    record_blocking(session, memory, work, rejects(stopping, columns), waived, gate)
                     raise GateError(error.message, hint=_what_next(table.address)) from error
-            record(session, memory, work.origin, counts, rejects(rows, events) if counts.quarantined else None)
+            record(session, memory, work.origin, counts, rejects(rows, events) if counts.quarantined else None, gate)
             if changes.versions is not None:
                 remember_versions(session, work, memory, changes.fold, changes.versions)
             if changes.to_remember:
@@ -105,10 +106,10 @@ class ColumnsChangedError(Exception):
     """The function's result has other columns than the table: bronze has new ones. The table is rebuilt."""
 
 
-def _check_columns(table: Table, columns: list[str]) -> None:
+def _check_columns(table: Table, columns: list[str], gate: Gate) -> None:
     capture = table.capture
     needed = [*table.key, *([table.sequence_by] if table.sequence_by else []), *capture.except_column_list]
-    check_columns(table.address, needed, [*table.expect, *capture.conditions], columns)
+    gate.check(needed, columns, capture.conditions)
 
 
 def _knowledge(table: Table, columns: list[str]) -> list[Column]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, read_state, remember
+from lakehouse.delta import Commit, read_state, remember_stop
+from lakehouse.quality.gate import Gate
 from lakehouse.silver.planning import Work
 from lakehouse.tables.quarantine import KEPT_OUT, Place, Quarantined, kept_out
 
@@ -34,23 +35,23 @@ def quarantined(work: Work, memory: Path) -> list[Quarantined]:
 
 
 def record_blocking(
-    session: SparkSession, memory: Path, work: Work, rows: DataFrame, waived: Collection[Place]
+    session: SparkSession, memory: Path, work: Work, rows: DataFrame, waived: Collection[Place], gate: Gate
 ) -> None:
-    """Keep the rows that stop the table, in one commit; a second time for the same batches and decisions it changes
-    nothing. Without the rows that were discarded others may stop it."""
+    """Keep what the rules found and the rows that stop the table, in one commit; a second time for the same batches,
+    decisions and other tables just the first. Without the rows that were discarded others may stop it."""
     from pyspark.sql import functions as F
 
     known = hashlib.sha256(repr(sorted(waived)).encode()).hexdigest()[:8] if waived else ""
-    Commit(f"{work.origin}:blocking{known}", work.upto, f"batches {work.after + 1} to {work.upto} are blocked").apply(
-        session
-    )
+    batches = f"batches {work.after + 1} to {work.upto} are blocked"
+    commit = Commit(f"{work.origin}:blocking{known}{gate.mark}", work.upto, batches)
     frame = rows.select(
         F.lit("blocking").alias("_kind"),
         F.lit(None).cast("string").alias("_receipt"),
         *KEPT_OUT,
         F.lit(work.origin).alias("_origin"),
     )
-    remember(frame, memory)
+    results = gate.rows(session, work.upto)
+    remember_stop(commit, frame, results, memory, work.origin)
 
 
 def places_frame(session: SparkSession, places: Collection[Place], names: Iterable[str]) -> DataFrame:

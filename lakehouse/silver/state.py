@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import Commit, read_state, remember
+from lakehouse.quality.gate import Gate
 from lakehouse.tables.quarantine import KEPT_OUT, of_origin
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ def mark_of(path: Path, origin: str, after: int) -> str | None:
     return next((counts.mark for counts in reversed(receipts(path, origin)) if counts.upto <= after), None)
 
 
-def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejects: DataFrame | None) -> None:
-    """Append the receipt and the quarantined rows in one commit; a second time it changes nothing."""
+def record(
+    session: SparkSession, path: Path, origin: str, counts: Counts, rejects: DataFrame | None, gate: Gate
+) -> None:
+    """Append the receipt, the quarantined rows and what the rules found, in one commit that is made at most once."""
     from pyspark.sql import functions as F
 
     Commit(origin, counts.upto, f"judged batches {counts.after + 1} to {counts.upto}").apply(session)
@@ -63,4 +66,7 @@ def record(session: SparkSession, path: Path, origin: str, counts: Counts, rejec
     )
     if rejects is not None:
         frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)
+    results = gate.rows(session, counts.upto)
+    if results is not None:
+        frame = frame.unionByName(results, allowMissingColumns=True)
     remember(frame.withColumn("_origin", F.lit(origin)), path)

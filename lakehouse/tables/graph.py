@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
+from lakehouse.config.expectations import Rule
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
 from lakehouse.quality import Expectation
 from lakehouse.tables.definition import LAYERS, Table
 from lakehouse.tables.discovery import place
+from lakehouse.tables.expecting import with_rules
 from lakehouse.tables.selection import select
 
 
@@ -26,10 +29,13 @@ class Graph:
     """The names of the sources, without a layer."""
 
     @classmethod
-    def of(cls, tables: Iterable[Table], sources: Iterable[str]) -> Graph:
-        """Raises DefinitionError that lists all problems, one a line."""
-        graph = cls(tuple(tables), tuple(sources))
-        found = problems(graph.tables, graph.sources)
+    def of(
+        cls, tables: Iterable[Table], sources: Iterable[str], expect: Mapping[str, Sequence[Rule]] | None = None
+    ) -> Graph:
+        """The tables, with what conf/ expects of them. Raises DefinitionError that lists all problems, one a line."""
+        joined, wrong = with_rules(tables, expect or {})
+        graph = cls(joined, tuple(sources))
+        found = [*problems(graph.tables, graph.sources), *wrong]
         if found:
             count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
             raise DefinitionError("\n".join([f"The tables have {count}:", *(f"  {line}" for line in found)]))
@@ -49,12 +55,16 @@ class Graph:
         """What a table reads directly, in the order of its parameters; nothing for bronze."""
         return self._inputs[self._known(address)]
 
+    def needs(self, address: str) -> tuple[str, ...]:
+        """What must be built before a table: what it reads, and then what its rules compare it with."""
+        return self._needs[self._known(address)]
+
     def readers(self, address: str) -> tuple[str, ...]:
         """The tables that read this one directly, in order."""
         return self._readers[self._known(address)]
 
     def upstream(self, address: str) -> tuple[str, ...]:
-        """All that a table reads, directly or not, in order; without itself."""
+        """All that a table needs, directly or not, in order; without itself."""
         return self._without(address, select(self, [f"+{self._known(address)}"]))
 
     def downstream(self, address: str) -> tuple[str, ...]:
@@ -75,12 +85,22 @@ class Graph:
         return bronze | {table.address: table.inputs for table in self.tables}
 
     @cached_property
+    def _needs(self) -> dict[str, tuple[str, ...]]:
+        compared = {table.address: _compared(table) for table in self.tables}
+        return {
+            address: tuple(dict.fromkeys((*inputs, *compared.get(address, ()))))
+            for address, inputs in self._inputs.items()
+        }
+
+    @cached_property
     def _order(self) -> tuple[str, ...]:
-        sorter = TopologicalSorter(self._inputs)
+        sorter = TopologicalSorter(self._needs)
         try:
             sorter.prepare()
         except CycleError as error:
-            raise DefinitionError(f"tables read each other in a circle: {_circle(error.args[1])}") from None
+            raise DefinitionError(
+                f"tables read each other in a circle: {_circle(error.args[1], self._tables)}"
+            ) from None
         order: list[str] = []
         while sorter.is_active():
             ready = sorted(sorter.get_ready(), key=_rank)
@@ -113,13 +133,17 @@ def problems(tables: Iterable[Table], sources: Iterable[str]) -> list[str]:
         first.setdefault(table.address, table)
         for mistake in (*_reading(table, known), *_rules(table)):
             found.append(f"{place(table)}: {table.address} {mistake}")
+        for rule in _expected(table):
+            for mistake in _rule(table, rule, known):
+                found.append(f"{rule.place or place(table)}: {table.address} has {mistake}")
     try:
+        needs = {table.address: [*table.inputs, *_compared(table)] for table in tables}
         TopologicalSorter(
-            {table.address: [read for read in table.inputs if read in known] for table in tables}
+            {address: [read for read in reads if read in known] for address, reads in needs.items()}
         ).prepare()
     except CycleError as error:
         circle = error.args[1]
-        found.append(f"{place(first[circle[0]])}: tables read each other in a circle: {_circle(circle)}")
+        found.append(f"{place(first[circle[0]])}: tables read each other in a circle: {_circle(circle, first)}")
     return found
 
 
@@ -141,6 +165,34 @@ def _reading(table: Table, known: set[str]) -> Iterator[str]:
         yield f"reads {len(table.inputs)} tables ({names}): a silver table has one input. Join in gold."
 
 
+def _expected(table: Table) -> list[Expectation]:
+    declared: tuple[object, ...] = table.expect  # a user may have listed anything
+    return [rule for rule in declared if isinstance(rule, Expectation)]
+
+
+def _compared(table: Table) -> tuple[str, ...]:
+    """The tables that rules read beside their own."""
+    return tuple(rule.reads for rule in _expected(table) if rule.reads and rule.reads != table.address)
+
+
+def _rule(table: Table, rule: Expectation, known: set[str]) -> Iterator[str]:
+    """What is wrong with a rule, and with the table that it compares with; a circle is found with those of tables."""
+    before = _expected(table)[: next(i for i, other in enumerate(_expected(table)) if other is rule)]
+    if any(other.name == rule.name for other in before):
+        yield f"the expectation {rule.name} twice."
+    if table.layer == "gold" and rule.on_fail == "quarantine":
+        yield f"{rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail'."
+    if rule.kind == "sum_matches" and rule.reads not in table.inputs:
+        yield f"{rule.name}: {rule.reads} is none of its inputs. {did_you_mean(rule.reads, table.inputs)}"
+    elif rule.kind == "references" and rule.reads == table.address:
+        yield f"{rule.name}: it compares the table with itself, of which an older version would be read."
+    elif rule.kind == "references" and rule.reads.startswith("bronze."):
+        yield f"{rule.name}: compare with a silver or gold table, whose columns have types."
+    elif rule.reads and rule.reads not in known:
+        near = did_you_mean(rule.reads, (other for other in known if not other.startswith("bronze.")))
+        yield f"{rule.name}: {rule.reads} is not there. {near}"
+
+
 def _rules(table: Table) -> Iterator[str]:
     named = {"key": table.key, "sequence_by": (table.sequence_by,), "at": (table.at,)}
     for setting, columns in named.items():
@@ -149,24 +201,21 @@ def _rules(table: Table) -> Iterator[str]:
                 yield f"has {setting}={column!r}: the name of a column is needed."
     if table.sequence_by is not None and table.sequence_by in table.key:
         yield f"has sequence_by='{table.sequence_by}' in its key: rows of one key would never differ in it."
-    seen: set[str] = set()
     declared: tuple[object, ...] = table.expect  # a user may have listed anything
     for rule in declared:
         if not isinstance(rule, Expectation):
             yield f"has {rule!r} in expect: an expectation is needed, such as not_null('origin')."
-            continue
-        if rule.name in seen:
-            yield f"has the expectation {rule.name} twice."
-        if table.layer == "gold" and rule.on_fail == "quarantine":
-            yield f"has {rule.name} with on_fail='quarantine', which gold has not: use 'warn' or 'fail'."
-        seen.add(rule.name)
 
 
-def _circle(addresses: Sequence[str]) -> str:
+def _circle(addresses: Sequence[str], tables: Mapping[str, Table]) -> str:
     # graphlib gives the circle from read to reader, from wherever it fell in; people follow it from reader to read.
     ring = list(reversed(addresses))[1:]
     start = ring.index(min(ring))
-    return " reads ".join([*ring[start:], *ring[: start + 1]])
+    ring = [*ring[start:], *ring[: start + 1]]
+    said = ring[0]
+    for reader, read in pairwise(ring):
+        said += f" {'reads' if read in tables[reader].inputs else 'is compared with'} {read}"
+    return said
 
 
 def _rank(address: str) -> tuple[int, str]:

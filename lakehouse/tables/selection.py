@@ -2,7 +2,7 @@
 
 flights           the tables of that name in every layer      silver.flights    one table
 silver.*          a pattern: * ? [ab]                         tag:daily         the tables with that tag
-+x   2+x          x and all that it reads, or two steps back  x+   x+1          x and all that read it
++x   2+x          x and all that it needs, or two steps back  x+   x+1          x and all that read it
 a b               both (union)                                a,b               what is in both (intersection)
 """
 
@@ -49,7 +49,7 @@ def _term(graph: Graph, order: tuple[str, ...], term: str) -> set[str]:
     found = _named(graph, order, parsed["word"])
     chosen = set(found)
     if parsed["up"]:
-        chosen |= _steps(found, graph.inputs, parsed["back"])
+        chosen |= _steps(found, graph.needs, parsed["back"])
     if parsed["down"]:
         chosen |= _steps(found, graph.readers, parsed["ahead"])
     return chosen

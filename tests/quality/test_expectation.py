@@ -8,7 +8,19 @@ from decimal import Decimal
 import pytest
 
 from lakehouse.errors import DefinitionError
-from lakehouse.quality import expression, in_range, matches, missing_columns, not_null, one_of, unique
+from lakehouse.quality import (
+    expression,
+    fresh_within,
+    in_range,
+    matches,
+    missing_columns,
+    not_null,
+    one_of,
+    references,
+    row_count,
+    sum_matches,
+    unique,
+)
 from lakehouse.quality.duckdb import passes_sql
 
 
@@ -38,6 +50,20 @@ from lakehouse.quality.duckdb import passes_sql
         (lambda: one_of("a", 1, True), "of different types"),
         (lambda: one_of("a", "\ud800"), "no table's text can hold"),
         (lambda: expression("  "), "is empty"),
+        (lambda: references("a", "silver.x", ["b", "c"]), "1 columns can't be compared with 2 columns"),
+        (lambda: references([], "silver.x", []), "references needs the name of a column"),
+        (lambda: references("a", "x", "b"), "'x' is not the address of a table"),
+        (lambda: references("a", "silver.x", "b", on_fail="quarantine"), "the other table late"),
+        (lambda: references("a", "silver.x", "b", on_fail="wran"), "Did you mean 'warn'?"),
+        (lambda: row_count(), "needs a lower or an upper bound"),
+        (lambda: row_count(2, 1), "no number is between them"),
+        (lambda: row_count(-1), "a whole number from 0"),
+        (lambda: row_count(True), "a whole number from 0"),
+        (lambda: row_count(1, on_fail="quarantine"), "no row is to blame"),
+        (lambda: fresh_within("a", "2 hours"), "no span of time"),
+        (lambda: fresh_within("", "2h"), "fresh_within needs the name of a column"),
+        (lambda: sum_matches("a", "silver.x", ""), "sum_matches needs the name of a column"),
+        (lambda: sum_matches("a", "silver.x", "b", within=2), "no share of a sum"),
         (lambda: passes_sql(unique("a")), "a rule over the table"),
     ],
 )
@@ -53,6 +79,11 @@ def test_names_say_the_rule():
     assert in_range("a", date(2026, 1, 2), None).name == "in_range(a, '2026-01-02', None)"
     assert one_of("a", "x", "it's").name == """one_of(a, 'x', "it's")"""
     assert expression("a < b").name == "expression('a < b')"
+    assert references(["a", "b"], "silver.x", ["c", "d"]).name == "references(a, b, 'silver.x', 'c', 'd')"
+    assert row_count(1).name == "row_count(1, None)"
+    assert fresh_within("at", "2h").name == "fresh_within(at, '2h')"
+    assert sum_matches("a", "silver.x", "b").name == "sum_matches(a, 'silver.x', 'b')"
+    assert sum_matches("a", "silver.x", "b", within=0.01).name == "sum_matches(a, 'silver.x', 'b', 0.01)"
 
 
 def test_an_expression_knows_its_columns():
