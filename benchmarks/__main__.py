@@ -22,6 +22,7 @@ from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
 from benchmarks.runs import month, unchanged
+from benchmarks.silver import silver
 from benchmarks.workbench import Workbench, workbench
 from lakehouse.errors import LakehouseError
 
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "discovery": discovery,
     "kafka": kafka,
     "jdbc": jdbc,
+    "silver": silver,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

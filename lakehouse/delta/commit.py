@@ -21,6 +21,9 @@ MADE, KEPT, CHANGE = "lakehouse_made", "lakehouse_kept", "lakehouse_change"
 TOLERANCE = 1e-9
 """Doubles that differ by no more, relative to the larger, are equal: a rebuild may add in another order."""
 
+ROWS_A_FILE = 250_000
+"""A file is rewritten whole for a change of one of its rows."""
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -102,6 +105,17 @@ def settled(frame: DataFrame) -> DataFrame:
     spark: Any = frame.sparkSession
     plan = frame._jdf.queryExecution().analyzed()
     return DataFrame(spark._jvm.org.apache.spark.sql.classic.Dataset.ofRows(spark._jsparkSession, plan), spark)
+
+
+def in_ranges(frame: DataFrame, by: Sequence[str], rows: int) -> DataFrame:
+    """The same ``rows`` rows, so that each file that is written has a range of these columns, and a bounded size.
+
+    Whoever asks for few values, or changes few rows, reads and rewrites few files.
+    """
+    if rows <= ROWS_A_FILE:
+        return frame
+    columns = [quoted(name) for name in by]
+    return frame.repartitionByRange(-(-rows // ROWS_A_FILE), *columns).sortWithinPartitions(*columns)
 
 
 def append(frame: DataFrame, path: Path) -> None:

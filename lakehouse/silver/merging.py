@@ -15,6 +15,7 @@ from lakehouse.delta import (
     create,
     has_columns_of,
     held,
+    in_ranges,
     overwrite,
     read_table,
     set_properties,
@@ -125,7 +126,7 @@ def _knowledge(table: Table, columns: list[str]) -> list[Column]:
 
 
 def _write(session: SparkSession, table: Table, work: Work, changes: Changes, path: Path) -> None:
-    rows = changes.written
+    rows = in_ranges(changes.written, table.key, changes.counts.get("inserted", 0))
     if work.action == "new":
         create(rows, path, properties=table_properties(work.epoch, work.fingerprint))
     elif work.action == "rebuild":
