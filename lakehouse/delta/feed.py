@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
 
+from lakehouse.quality.literals import column
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -31,46 +33,44 @@ class Feed:
     in_place: bool
     """Whether rows were deleted by marks beside their files, which Spark alone can read here."""
 
-    def values(self, session: SparkSession, column: str, most: int) -> set[Any]:
+    def values(self, session: SparkSession, name: str, most: int) -> set[Any]:
         """The column's values in the rows that changed, as they were and as they are, None among them.
 
         Raises NoFeedError where the feed's files can't be read, where there are more than ``most`` values, and for one
         that Python has not.
         """
-        try:
-            found = self._by_spark(session, column, most) if self.in_place else self._without_spark(column, most)
-        except (ValueError, OverflowError) as error:
-            raise NoFeedError(f"has a value of '{column}' that can't be looked for: {error}") from error
+        found = self._by_spark(session, name, most) if self.in_place else self._without_spark(name, most)
         if len(found) > most:
-            raise NoFeedError(f"changed in more than {most:,} values of '{column}'")
+            raise NoFeedError(f"changed in more than {most:,} values of '{name}'")
         return found
 
-    def _without_spark(self, column: str, most: int) -> set[Any]:
+    def _without_spark(self, name: str, most: int) -> set[Any]:
         import pyarrow
         from deltalake.exceptions import DeltaError
 
         found: set[Any] = set()
         try:
             table = DeltaTable(str(self.path), version=self.upto)
-            feed = table.load_cdf(starting_version=self.after + 1, ending_version=self.upto, columns=[column])
-            for batch in feed:
-                found.update(pyarrow.array(batch.column(column)).unique().to_pylist())
+            quoted = [column(name).duckdb]  # it takes SQL: a bare name is another in small letters
+            feed = table.load_cdf(starting_version=self.after + 1, ending_version=self.upto, columns=quoted)
+            for batch in pyarrow.RecordBatchReader.from_stream(feed):
+                found.update(_in_python(batch.column(0).unique(), name))
                 if len(found) > most:
                     break
-        except (DeltaError, OSError) as error:
+        except (DeltaError, pyarrow.ArrowException, OSError) as error:
             raise _unreadable(error) from error
         return found
 
-    def _by_spark(self, session: SparkSession, column: str, most: int) -> set[Any]:
+    def _by_spark(self, session: SparkSession, name: str, most: int) -> set[Any]:
         from pyspark.errors import PySparkException
 
         options = {"readChangeFeed": "true", "startingVersion": str(self.after + 1), "endingVersion": str(self.upto)}
         try:
             feed = session.read.format("delta").options(**options).load(str(self.path))
-            rows = feed.select(f"`{column.replace('`', '``')}`").distinct().limit(most + 1).toArrow()
+            rows = feed.select(column(name).spark).distinct().limit(most + 1).toArrow()
         except PySparkException as error:
             raise _unreadable(error) from error
-        return set(rows.column(0).to_pylist())
+        return _in_python(rows.column(0), name)
 
 
 def read_feed(path: Path, after: int, upto: int) -> Feed:
@@ -117,6 +117,13 @@ def _check(path: Path, after: int, upto: int, between: list[dict[str, Any]]) -> 
 
 def _columns(schema: str) -> list[tuple[str, Any]]:
     return [(field["name"], field["type"]) for field in json.loads(schema)["fields"]]
+
+
+def _in_python(values: Any, name: str) -> set[Any]:
+    try:
+        return set(values.to_pylist())
+    except (ValueError, OverflowError) as error:
+        raise NoFeedError(f"has a value of '{name}' that can't be looked for: {error}") from error
 
 
 def _unreadable(error: Exception) -> NoFeedError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from lakehouse.errors import DefinitionError, NotBuiltError
 from lakehouse.gold.receipts import made_of
 from lakehouse.tables import By, Table
 
+CHANGED = "its inputs changed"
 TIMES = {"date", "timestamp", "timestamp_ntz", "timestampNtz"}
 KINDS = TIMES | {"string", "byte", "short", "integer", "long"}
 """The types of a column by which a table can be refreshed, in Delta's words."""
@@ -42,12 +43,19 @@ class Work:
     by: str | None = None
     """The column of ``refresh=by(…)``."""
 
+    def why_when(self, moving: Sequence[str]) -> str:
+        """The same, as it will be when these inputs have changed too."""
+        whole = self.whole_for(moving)
+        if self.action == "unchanged" and moving:
+            return "; ".join(filter(None, [f"{', '.join(moving)} changes", whole]))
+        return f"{CHANGED}; {whole}" if whole and self.since is not None else self.why
+
     def whole_for(self, moving: Iterable[str]) -> str:
-        """Why the whole table is computed when these inputs change; nothing where it need not be."""
+        """Why the whole table is computed when these inputs change; nothing where a part of it is."""
         lacking = [name for name in moving if name not in self.split]
-        if self.by is None or not lacking or self.action in ("new", "rebuild"):
+        if self.by is None or not lacking:
             return ""
-        return f"the whole table, for {', '.join(lacking)} has no '{self.by}' like the table's"
+        return f"the whole table, for {', '.join(lacking)} has no '{self.by}' of the table's type"
 
 
 def plan_gold(table: Table, fingerprint: str, path: Path, memory: Path, inputs: dict[str, Path]) -> Work:
@@ -79,7 +87,7 @@ def plan_gold(table: Table, fingerprint: str, path: Path, memory: Path, inputs: 
         return work
     if state.cursor(work.origin) == work.cursor:
         return replace(work, action="unchanged", why="its inputs are as they were")
-    work = replace(work, action="update", why="its inputs changed")
+    work = replace(work, action="update", why=CHANGED)
     return work if work.by is None else _in_part(work, state, memory, inputs)
 
 

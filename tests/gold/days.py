@@ -150,7 +150,7 @@ class Lake:
         """One commit to one input, of any kind."""
         name = draw.choices(list(SCHEMAS), [6, 4, 1])[0]
         known, version = self.rows[name], self.table(name).version()
-        kind = draw.choices(["insert", "change", "delete", "compact", "restore"], [3, 6, 2, 1, 1])[0]
+        kind = draw.choices(["insert", "change", "delete", "compact", "restore"], [3, 6, 2, 1, version > 0])[0]
         if kind == "insert" or not known:
             new = next(one for one in (*SHOPS, None) if one not in known) if name == "silver.shops" else None
             if name != "silver.shops":
@@ -162,7 +162,7 @@ class Lake:
             self.table(name).optimize.compact()
             self.noted(name)
         elif kind == "restore":
-            self.restore(name, draw.randrange(version + 1))
+            self.restore(name, draw.randrange(version))
         else:
             keys = draw.sample(sorted(known), min(len(known), draw.randrange(1, 4)))
             rows = [self.row(name, draw, key) for key in keys] if kind == "change" else []
