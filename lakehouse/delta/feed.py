@@ -54,7 +54,10 @@ class Feed:
             quoted = [column(name).duckdb]  # it takes SQL: a bare name is another in small letters
             feed = table.load_cdf(starting_version=self.after + 1, ending_version=self.upto, columns=quoted)
             for batch in pyarrow.RecordBatchReader.from_stream(feed):
-                found.update(_in_python(batch.column(0).unique(), name))
+                values = batch.column(0)
+                if pyarrow.types.is_string_view(values.type):
+                    values = values.cast(pyarrow.large_string())  # of views, unique() gives null as an empty text
+                found.update(_in_python(values.unique(), name))
                 if len(found) > most:
                     break
         except (DeltaError, pyarrow.ArrowException, OSError) as error:

@@ -38,7 +38,7 @@ def history(path: Path, draw: random.Random, commits: int) -> list[Rows]:
         kind = draw.choice(["append", "append", "update", "delete", "overwrite", "compact", "restore", "properties"])
         new = {draw.randrange(10**9): (some_day(draw), 0) for _ in range(draw.randrange(1, 4))}
         day = some_day(draw)
-        which = f'"{COLUMN}" = DATE \'{day}\'' if day else f'"{COLUMN}" IS NULL'
+        which = f"\"{COLUMN}\" = DATE '{day}'" if day else f'"{COLUMN}" IS NULL'
         if kind == "append":
             rows = rows | new
             write_deltalake(str(path), as_table(new), mode="append")

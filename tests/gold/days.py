@@ -6,9 +6,10 @@ The inputs are written by delta-rs, which is quick and keeps a change feed as De
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from lakehouse import gold
+from lakehouse.delta.feed import FEED
 from lakehouse.gold.building import Built, build_gold
 from lakehouse.gold.planning import Work, plan_gold
 from lakehouse.tables import Table
@@ -103,7 +105,7 @@ class Lake:
     """What each input held at each of its versions."""
 
     def __post_init__(self) -> None:
-        for name in SCHEMAS:
+        for name in SCHEMAS if not self.root.exists() or not list(self.root.iterdir()) else ():
             self.put(name)
 
     def path(self, name: str) -> Path:
@@ -115,8 +117,7 @@ class Lake:
     def put(self, name: str, *rows: Row) -> None:
         """Add rows whose keys are new."""
         made = pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
-        feed = {"delta.enableChangeDataFeed": "true"}
-        write_deltalake(str(self.path(name)), made, mode="append", configuration=feed)
+        write_deltalake(str(self.path(name)), made, mode="append", configuration={FEED: "true"})
         self.rows[name] |= {row[KEYS[name]]: row for row in rows}
         self.noted(name)
 
@@ -204,3 +205,17 @@ class Lake:
         if DeltaTable(path).version() == after:
             return []
         return pa.table(DeltaTable(path).load_cdf(starting_version=after + 1)).to_pylist()
+
+    def version(self, table: Table) -> int:
+        return DeltaTable(str(self.places(table, "gold")[0])).version()
+
+    def copied(self, root: Path) -> Lake:
+        """The same lake in another folder."""
+        shutil.copytree(self.root, root)
+        return replace(self, root=root, rows={name: dict(rows) for name, rows in self.rows.items()})
+
+    def switch_off(self, name: str) -> None:
+        """The change feed, for one commit."""
+        self.table(name).alter.set_table_properties({FEED: "false"})
+        self.put(name, self.row(name, random.Random(0), 77))
+        self.table(name).alter.set_table_properties({FEED: "true"})
