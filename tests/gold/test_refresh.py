@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from pyspark.sql import functions as F
 
 from lakehouse import gold
 from lakehouse.delta import read_table
@@ -104,6 +105,17 @@ def test_what_is_computed_and_what_is_written(spark: Any, tmp_path: Path) -> Non
     built = lake.build(sold)
     assert built is not None and (built.rows, lake.feed(sold, version)) == (0, [])
     assert lake.plan(sold).action == "unchanged", "the cursor moved"
+
+    def other(*inputs: Any) -> Any:
+        return sold(*inputs).withColumn("region", F.expr("IF(id < 3, 'west', region)"))
+
+    version = lake.version(sold)
+    changed = replace(sold, function=other)
+    assert lake.plan(changed, print_="other").action == "rebuild"
+    lake.build(changed, print_="other")
+    assert Counter((row["id"], row["_change_type"]) for row in lake.feed(sold, version)) == Counter(
+        (key, change) for key in range(3) for change in ("update_preimage", "update_postimage")
+    ), "a rebuild that changes three keys tells of three"
 
 
 def test_a_plan_tells_what_will_be_whole(spark: Any, tmp_path: Path) -> None:
