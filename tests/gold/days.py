@@ -172,7 +172,7 @@ class Lake:
     def row(self, name: str, draw: random.Random, key: Any) -> Row:
         if name == "silver.shops":
             return {"shop": key, "region": draw.choice(["north", "south"])}
-        day = draw.choice([None, *(FIRST_DAY + timedelta(days=n) for n in range(12))])
+        day = draw.choice([None, *(FIRST_DAY + timedelta(days=n) for n in range(30))])
         row = {"id": key, "day": day, "amount": draw.randrange(100)}
         return row | ({"shop": draw.choice(SHOPS)} if name == "silver.sales" else {})
 

@@ -39,15 +39,17 @@ def sale(key: int, number: int | None, amount: int = 1, shop: str = "a") -> dict
 
 
 @pytest.mark.parametrize(
-    ("seed", "builds"), [(1, 4), *(pytest.param(n, 30, marks=pytest.mark.torture) for n in range(2, 14))]
+    ("seed", "builds"), [(42, 4), *(pytest.param(n, 30, marks=pytest.mark.torture) for n in range(1, 13))]
 )
 def test_any_changes_to_any_input(spark: Any, tmp_path: Path, seed: int, builds: int) -> None:
     draw, lake = random.Random(seed), Lake(tmp_path, spark)
+    for name in ("silver.sales", "silver.returns"):
+        lake.put(name, *(lake.row(name, draw, key) for key in range(60)))
     parts = 0
     for number in range(builds):
-        for _ in range(draw.randrange(1, 6)):
+        for _ in range(draw.randrange(1, 4)):
             lake.step(draw)
-        table = draw.choice([sold, three_days]) if number > 1 else (sold, three_days)[number]
+        table = (sold, three_days)[number % 2]
         built = lake.build(table)
         lake.agrees(table)
         parts += built is not None and built.why.endswith("of 'day'")
