@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from lakehouse import gold
 from lakehouse.delta.feed import FEED
 from lakehouse.gold.building import Built, build_gold
 from lakehouse.gold.planning import Work, plan_gold
+from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
 from tests.laws.shop import rows_of
 
@@ -189,7 +190,8 @@ class Lake:
         if work.action == "unchanged":
             return None
         inputs = {name: self.path(name) for name in table.inputs}
-        return build_gold(self.spark.newSession(), table, work, inputs, *self.places(table, into))
+        gate = Gate(table.address, table.key, table.expect, datetime.now(UTC), {"versions": work.versions})
+        return build_gold(self.spark.newSession(), table, work, inputs, *self.places(table, into), gate)
 
     def held(self, table: Table, into: str = "gold") -> Counter[tuple[Any, ...]]:
         return Counter(tuple(row.values()) for row in rows_of(self.places(table, into)[0]))
