@@ -16,6 +16,7 @@ from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.figures import Figure
 from benchmarks.files import memory, small_files
+from benchmarks.gold import gold
 from benchmarks.ingest import ingest
 from benchmarks.jdbc import jdbc
 from benchmarks.kafka import kafka
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "kafka": kafka,
     "jdbc": jdbc,
     "silver": silver,
+    "gold": gold,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

@@ -134,18 +134,19 @@ def set_properties(session: SparkSession, path: Path, properties: dict[str, str]
     session.sql(f"ALTER TABLE {named(path)} SET TBLPROPERTIES ({listed})")
 
 
-def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> dict[str, int]:
+def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str], *, within: str = "") -> dict[str, int]:
     """Make the table's rows those of ``frame`` by writing only what differs. Columns must be those of the table.
 
-    The commit is made even where nothing differs, since it moves the cursor. Returns how many rows were inserted,
-    updated and deleted.
+    ``within`` is a condition on ``t``, a row of the table, never null; rows for which it is false are neither read nor
+    changed, and none of them may have a key of the frame. The commit is made even where nothing differs, since it moves
+    the cursor. Returns how many rows were inserted, updated and deleted.
     """
     from pyspark.sql import functions as F
 
     columns = frame.columns
     made = frame.withColumn(MADE, F.lit(True)).alias("s")
-    kept = read_table(frame.sparkSession, path).withColumn(KEPT, F.lit(True)).alias("t")
-    both = made.join(kept, same_key(key), "full_outer")
+    kept = read_table(frame.sparkSession, path).alias("t").where(within or "TRUE").withColumn(KEPT, F.lit(True))
+    both = made.join(kept.alias("t"), same_key(key), "full_outer")
     differs = " OR ".join(_differs(field.name, field.dataType.typeName()) for field in frame.schema.fields)
     what = (
         F.when(F.col(f"t.{KEPT}").isNull(), "inserted")
@@ -159,7 +160,7 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str]) -> d
     ]
     with held(both.select(*values, what.alias(CHANGE)).where(f"{CHANGE} IS NOT NULL")) as changes:
         counts = {row[CHANGE]: row["count"] for row in changes.groupBy(CHANGE).count().collect()}
-        apply_changes(changes, path, key, counts)
+        apply_changes(changes, path, key, counts, within=within)
     return {what: counts.get(what, 0) for what in ("inserted", "updated", "deleted")}
 
 

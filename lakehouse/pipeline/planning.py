@@ -90,9 +90,11 @@ def _table_step(workspace: Workspace, address: str, moving: list[Step]) -> tuple
         if not moving:
             raise
         return "new", "it is not there yet"
+    names = [step.address for step in moving]
+    if address.startswith("gold."):
+        return "update" if work.action == "unchanged" and moving else work.action, work.why_when(names)
     if work.action == "unchanged" and moving:
-        action = "merge" if address.startswith("silver.") else "update"
-        return action, f"{', '.join(step.address for step in moving)} changes"
+        return "merge", f"{', '.join(names)} changes"
     return work.action, work.why
 
 

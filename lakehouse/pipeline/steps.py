@@ -135,17 +135,19 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
     if work.action == "unchanged":
         return Result(address, "build", "unchanged")
     project = workspace.project
-    inputs = [read_table(session, project.path(name), version) for name, version in work.versions.items()]
+    inputs = {name: project.path(name) for name in work.versions}
     read = {
-        name: partial(Other, frame, version)
-        for (name, version), frame in zip(work.versions.items(), inputs, strict=True)
+        name: partial(Other, read_table(session, inputs[name], version), version)
+        for name, version in work.versions.items()
     }
     gate = gate_of(session, workspace, address, {"versions": work.versions}, read)
     paths = project.path(address), project.state(address)
     done = build_gold(session, workspace.graph.table(address), work, inputs, *paths, gate)
     changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
     said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"
-    notes = [work.why] * (work.action == "rebuild") + [said] * (work.action != "new")
+    whole = work.by is not None and work.since is None and work.action == "update"
+    notes = [work.why] * (work.action == "rebuild" or whole) + [said] * (work.action != "new")
+    notes += [done.why] * bool(done.why)
     notes += [f"{count:,} rows warn: {rule}" for rule, count in done.warned.items()]
     written = done.inserted + done.updated + done.deleted
     return Result(address, "build", "done", done.rows, written, note="; ".join(notes))

@@ -10,7 +10,6 @@ from typing import Any
 
 from lakehouse.bronze import Receipts, read_receipts
 from lakehouse.config import Project
-from lakehouse.delta import read_state
 from lakehouse.gold import planning as gold
 from lakehouse.silver import planning as silver
 from lakehouse.sources import open_source
@@ -55,8 +54,9 @@ class Workspace:
 
     def gold(self, address: str) -> gold.Work:
         """What a gold table has to do. Raises NotBuiltError when an input is not there."""
-        inputs = {name: read_state(self.project.path(name)) for name in self.graph.inputs(address)}
-        return gold.plan_gold(address, self.project.path(address), self._fingerprints[address], inputs)
+        inputs = {name: self.project.path(name) for name in self.graph.inputs(address)}
+        paths = self.project.path(address), self.project.state(address)
+        return gold.plan_gold(self.graph.table(address), self._fingerprints[address], *paths, inputs)
 
     def work(self, address: str) -> Any:
         return self.silver(address) if address.startswith("silver.") else self.gold(address)

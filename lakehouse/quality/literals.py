@@ -48,7 +48,7 @@ def text_literal(text: str) -> Text:
     """A text in quotes. Raises DefinitionError for one that no table can hold (NUL, half of a surrogate pair)."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise DefinitionError(f"{text!r} has a character that no table's text can hold")
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("${", "$\\{")  # that names a setting of Spark's
     return Text(f"'{escaped}'", "'" + text.replace("'", "''") + "'")
 
 

@@ -1,8 +1,8 @@
 """What a table is: its definition, where declarations are found, their graph, and a fingerprint of their code."""
 
-from lakehouse.tables.definition import LAYERS, Capture, Layer, Table, declare
+from lakehouse.tables.definition import LAYERS, By, Capture, Layer, Table, declare
 from lakehouse.tables.discovery import tables_in
 from lakehouse.tables.fingerprint import fingerprint
 from lakehouse.tables.graph import Graph
 
-__all__ = ["LAYERS", "Capture", "Graph", "Layer", "Table", "declare", "fingerprint", "tables_in"]
+__all__ = ["LAYERS", "By", "Capture", "Graph", "Layer", "Table", "declare", "fingerprint", "tables_in"]

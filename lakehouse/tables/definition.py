@@ -49,6 +49,14 @@ class Capture:
 
 
 @dataclass(frozen=True)
+class By:
+    """A refresh by the values of a column: just those that changed in an input are computed again."""
+
+    column: str
+    """The table has it, and so have its inputs, under the same name and with the same type."""
+
+
+@dataclass(frozen=True)
 class Table:
     """A declared silver or gold table. Nothing is read or written by declaring it.
 
@@ -69,6 +77,10 @@ class Table:
     capture: Capture = Capture()
     at: str | None = None
     """Gold: the column that holds a row's event time (when its values were known), in UTC."""
+    refresh: Literal["all"] | By = "all"
+    """Gold: what is computed again when an input changed."""
+    lookback: timedelta | None = None
+    """Gold, with ``By``: how far back of its own value of the column a row depends on its inputs."""
     tags: tuple[str, ...] = ()
     doc: str = ""
     module: str = ""
@@ -92,6 +104,8 @@ def declare(
     sequence_by: str | None = None,
     capture: Capture | None = None,
     at: str | None = None,
+    refresh: Literal["all"] | By = "all",
+    lookback: timedelta | None = None,
     tags: Sequence[str] = (),
 ) -> Table:
     """Make a :class:`Table` of a function; each parameter's name is the address of a table it receives.
@@ -125,6 +139,8 @@ def declare(
         sequence_by=sequence_by,
         capture=_checked(where, capture or Capture(), sequence_by, keys),
         at=at,
+        refresh=refresh,
+        lookback=lookback,
         tags=tuple(tags),
         doc=inspect.getdoc(function) or "",
         module=function.__module__,

@@ -51,6 +51,8 @@ def fingerprint(table: Table, folder: Path) -> str:
         "sequence_by": table.sequence_by,
         "capture": table.capture,
         "at": table.at,
+        "refresh": table.refresh,
+        "lookback": table.lookback,
         "expect": sorted(repr(rule) for rule in table.expect),
     }
     lines = [f"{name}={value!r}" for name, value in declared.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -11,7 +12,7 @@ from itertools import pairwise
 from lakehouse.config.expectations import Rule
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
 from lakehouse.quality import Expectation
-from lakehouse.tables.definition import LAYERS, Table
+from lakehouse.tables.definition import LAYERS, By, Table
 from lakehouse.tables.discovery import place
 from lakehouse.tables.expecting import with_rules
 from lakehouse.tables.selection import select
@@ -131,7 +132,7 @@ def problems(tables: Iterable[Table], sources: Iterable[str]) -> list[str]:
         if table.address in first:
             found.append(f"{table.address} is declared twice: {place(first[table.address])} and {place(table)}")
         first.setdefault(table.address, table)
-        for mistake in (*_reading(table, known), *_rules(table)):
+        for mistake in (*_reading(table, known), *_rules(table), *_refresh(table)):
             found.append(f"{place(table)}: {table.address} {mistake}")
         for rule in _expected(table):
             for mistake in _rule(table, rule, known):
@@ -205,6 +206,21 @@ def _rules(table: Table) -> Iterator[str]:
     for rule in declared:
         if not isinstance(rule, Expectation):
             yield f"has {rule!r} in expect: an expectation is needed, such as not_null('origin')."
+
+
+def _refresh(table: Table) -> Iterator[str]:
+    refresh: object = table.refresh  # a user may have written anything
+    lookback: object = table.lookback
+    if isinstance(refresh, By):
+        column: object = refresh.column
+        if not isinstance(column, str) or not column.strip():
+            yield f"has refresh=by({column!r}): the name of a column is needed."
+    elif refresh != "all":
+        yield f"has refresh={refresh!r}: write refresh='all', or refresh=by('day')."
+    elif lookback is not None:
+        yield "has lookback= without refresh=by(…): a whole table looks back by itself."
+    if lookback is not None and (not isinstance(lookback, timedelta) or lookback <= timedelta(0)):
+        yield f"has lookback={lookback!r}: a time above zero is needed, such as timedelta(days=2)."
 
 
 def _circle(addresses: Sequence[str], tables: Mapping[str, Table]) -> str:

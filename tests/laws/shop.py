@@ -42,6 +42,9 @@ PUBLISHED = TABLES.replace('@gold.table(key="customer")', '@gold.table(key="cust
 )
 """The same shop, with a time in gold, which features need."""
 
+PARTS = TABLES.replace('@gold.table(key="customer")', '@gold.table(key="customer", refresh=gold.by("customer"))')
+"""The same shop: of gold just the customers whose orders changed are computed."""
+
 FEATURES = """
 from feast import Entity, ValueType
 from jobs.shop import tables

@@ -17,7 +17,7 @@ from lakehouse.config import Project
 from lakehouse.pipeline import build, ingest
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.silver.state import receipts
-from tests.laws.shop import SOURCES, TABLES, Row, agree, expected, rows_of, write_orders
+from tests.laws.shop import PARTS, SOURCES, TABLES, Row, agree, expected, rows_of, write_orders
 
 FIRST: list[Row] = [
     (1, 1, "ada", 10, "new"),
@@ -36,6 +36,7 @@ STEPS = [
     ("lakehouse.silver.merging", "record"),
     ("lakehouse.silver.merging", "create"),
     ("lakehouse.silver.merging", "apply_changes"),
+    ("lakehouse.gold.receipts", "record"),
     ("lakehouse.gold.building", "create"),
     ("lakehouse.gold.building", "replace_by_difference"),
 ]
@@ -57,6 +58,8 @@ NEXT_TO_NOTHING = {  # nothing was written when these die, or just what the step
     ("lakehouse.silver.merging", "create", "before"),
     ("lakehouse.silver.merging", "apply_changes", "before"),
     ("lakehouse.silver.merging", "overwrite", "before"),
+    ("lakehouse.gold.receipts", "record", "before"),
+    ("lakehouse.gold.receipts", "record", "after"),
     ("lakehouse.gold.building", "create", "before"),
     ("lakehouse.gold.building", "replace_by_difference", "before"),
     ("lakehouse.silver.merging", "set_properties", "before"),
@@ -109,7 +112,7 @@ def counts_add_up(project: Project, rows: list[Row]) -> None:
 def test_killed_at_a_commit(
     spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, module: str, step: str, moment: str
 ) -> None:
-    project = make_project(SOURCES, TABLES)
+    project = make_project(SOURCES, PARTS if "gold" in module else TABLES)
     rows: list[Row] = []
     fell = 0
     for name, more in (("1", FIRST), ("2", SECOND)):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lakehouse.pipeline import build, ingest
-from tests.laws.shop import SOURCES, TABLES, Row, agree, history, rows_of, write_orders
+from tests.laws.shop import PARTS, SOURCES, TABLES, Row, agree, history, rows_of, write_orders
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(2, 10))])
@@ -16,7 +16,7 @@ def test_any_order_and_any_batching(spark: Any, make_project: Any, seed: int) ->
     rows = history(seed)
     draw = random.Random(seed)
     draw.shuffle(rows)
-    project = make_project(SOURCES, TABLES)
+    project = make_project(SOURCES, PARTS if seed % 2 else TABLES)
     cuts = sorted(draw.sample(range(1, len(rows)), 2))
     for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, len(rows)], strict=True)):
         write_orders(project.folder, str(number), rows[start:stop])

@@ -13,7 +13,7 @@ from lakehouse.config import Project
 from lakehouse.delta import read_table
 from lakehouse.errors import GateError, LockedError
 from lakehouse.pipeline import Report, Result, build, ingest, plan
-from tests.laws.shop import SOURCES, TABLES, Row, agree, rows_of, write_orders
+from tests.laws.shop import PARTS, SOURCES, TABLES, Row, agree, rows_of, write_orders
 
 ROWS: list[Row] = [(1, 1, "ada", 10, "new"), (2, 1, "bob", 20, "new"), (3, 1, "bob", 5, "new")]
 
@@ -97,6 +97,44 @@ def test_a_row_that_goes_leaves_gold(spark: Any, shop: Project) -> None:
     write_orders(shop.folder, "2", more)
     run_both(shop)
     assert {row["customer"] for row in rows_of(shop.path("gold.totals"))} == {"bob", "eve"}
+
+
+REFRESHED = (
+    PARTS
+    + """
+@gold.table(key="id", refresh=gold.by("customer"))
+def ranked(silver_orders, gold_totals):
+    return silver_orders.join(gold_totals, "customer").select("id", "customer", "orders")
+
+@gold.table(key="id", refresh=gold.by("seq"))
+def unlike(silver_orders, gold_totals):
+    return silver_orders.join(gold_totals, "customer").select("id", "seq", "orders")
+"""
+)
+
+
+def test_a_table_that_is_refreshed_by_a_column(spark: Any, make_project: Any) -> None:
+    """Silver's own feed tells which customers changed, and so does gold's; a plan says what will be whole."""
+    project: Project = make_project(SOURCES, REFRESHED)
+    write_orders(project.folder, "1", ROWS)
+    run_both(project)
+    more: list[Row] = [(2, 2, "eve", 20, "paid"), (5, 1, "cy", 3, "new")]  # bob's order is eve's now
+    write_orders(project.folder, "2", more)
+    whole = "the whole table, for gold.totals has no 'seq' of the table's type"
+    before = {step.address: step.why for step in plan(project).steps}
+    assert before["gold.totals"] == "silver.orders changes"
+    assert before["gold.unlike"] == f"silver.orders, gold.totals changes; {whole}"
+    results = run_both(project)
+    assert results["gold.totals"].note == "2 new, 1 changed; 3 values of 'customer'"
+    assert results["gold.ranked"].note == "1 new, 2 changed; 3 values of 'customer'"
+    assert results["gold.unlike"].note == f"its inputs changed; {whole}; 1 new, 2 changed"
+    agree(project.root, ROWS + more)
+    assert {(row["id"], row["customer"], row["orders"]) for row in rows_of(project.path("gold.ranked"))} == {
+        (1, "ada", 1),
+        (2, "eve", 1),
+        (3, "bob", 1),
+        (5, "cy", 1),
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
 import pytest
 
@@ -150,6 +151,20 @@ def test_a_selection_that_means_nothing_is_an_error(graph, expression, expected)
         (
             [table("silver", "x", "bronze_planes"), table("silver", "x", "bronze_planes")],
             "silver.x is declared twice: ",
+        ),
+        (
+            [table("gold", "x", "silver_y", refresh="day")],
+            "has refresh='day': write refresh='all', or refresh=by('day')",
+        ),
+        ([table("gold", "x", "silver_y", refresh=gold.by(" "))], "has refresh=by(' '): the name of a column is needed"),
+        ([table("gold", "x", "silver_y", lookback=timedelta(1))], "has lookback= without refresh=by(…)"),
+        (
+            [table("gold", "x", "silver_y", refresh=gold.by("d"), lookback=2)],
+            "has lookback=2: a time above zero is needed",
+        ),
+        (
+            [table("gold", "x", "silver_y", refresh=gold.by("d"), lookback=timedelta(0))],
+            "has lookback=datetime.timedelta(0)",
         ),
     ],
 )
