@@ -21,7 +21,7 @@ MADE, KEPT, CHANGE = "lakehouse_made", "lakehouse_kept", "lakehouse_change"
 TOLERANCE = 1e-9
 """Doubles that differ by no more, relative to the larger, are equal: a rebuild may add in another order."""
 
-ROWS_A_FILE = 250_000
+ROWS_A_FILE = 100_000
 """A file is rewritten whole for a change of one of its rows."""
 
 

@@ -12,6 +12,7 @@ from lakehouse.delta import (
     create,
     has_columns_of,
     held,
+    in_ranges,
     overwrite,
     replace_by_difference,
     set_properties,
@@ -22,7 +23,7 @@ from lakehouse.gold import receipts
 from lakehouse.gold.part import Part
 from lakehouse.gold.planning import Work
 from lakehouse.gold.quarantine import record_blocking, record_results
-from lakehouse.gold.refreshing import check_column, computed, elsewhere, laid_out
+from lakehouse.gold.refreshing import check_column, computed, elsewhere
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
 
@@ -97,15 +98,16 @@ def build_gold(
 def _write(
     session: SparkSession, table: Table, work: Work, result: DataFrame, path: Path, rows: int, part: Part | None
 ) -> dict[str, int]:
+    ordered = in_ranges(result, list(dict.fromkeys([*([work.by] if work.by else []), *table.key])), rows)
     if work.state is None:
-        create(laid_out(session, table, result, rows), path, properties=table_properties(work.epoch, work.fingerprint))
+        create(ordered, path, properties=table_properties(work.epoch, work.fingerprint))
         return {"inserted": rows, "updated": 0, "deleted": 0}
     if (work.state.epoch, work.state.fingerprint) != (work.epoch, work.fingerprint):
         # The new epoch begins before its first rows: whoever is killed between finds its cursor missing, and rebuilds.
         set_properties(session, path, table_properties(work.epoch, work.fingerprint))
     if has_columns_of(result, path):
         return replace_by_difference(result, path, table.key, within=part.results("t.") if part else "")
-    overwrite(laid_out(session, table, result, rows), path)
+    overwrite(ordered, path)
     return {"inserted": rows, "updated": 0, "deleted": 0}
 
 

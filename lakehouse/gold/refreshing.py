@@ -22,8 +22,6 @@ FEW, MANY = 10, 1_000
 """So many values are always computed alone, and more than that never: the queries would name too many."""
 SHARE = 1 / 3
 """Of the values in the table: where more of them changed, computing all of it costs less."""
-ROWS_A_FILE, FILES = 100_000, 250
-"""A file has so many rows at least, and a table that is written whole about so many files at most."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,6 @@ def check_column(table: Table, result: DataFrame) -> None:
 def elsewhere(session: SparkSession, path: Path, part: Part) -> DataFrame:
     """The rows of the table that stay as they are."""
     return read_table(session, path).where(f"NOT {part.results()}")
-
-
-def laid_out(session: SparkSession, table: Table, result: DataFrame, rows: int) -> DataFrame:
-    """The rows in an order in which the files of one value are few, for a table that is refreshed by its column."""
-    if not isinstance(table.refresh, By):
-        return result
-    session.conf.set("spark.sql.files.maxRecordsPerFile", str(max(ROWS_A_FILE, rows // FILES)))
-    return result.sort(quoted(table.refresh.column))
 
 
 def _changed(session: SparkSession, table: Table, work: Work, inputs: Mapping[str, Path], path: Path) -> Part | str:
