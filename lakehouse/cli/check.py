@@ -23,6 +23,9 @@ from lakehouse.errors import LakehouseError, StorageError
 if TYPE_CHECKING:
     from lakehouse.config import Project
 
+SHOWN = 3
+"""Of a list of tables."""
+
 
 def check(context: typer.Context, env: Env = None, json: Json = False, debug: Debug = False) -> None:
     """Find every mistake in conf/, in the tables and in features/, all at once. It runs nothing and starts no JVM.
@@ -97,7 +100,16 @@ def _check_tables(project: Project) -> str:
     tables = tables_in(project.config.tables, project.folder)
     Graph.of(tables, project.config.sources, project.config.expect)
     layers = [f"{sum(table.layer == layer for table in tables)} {layer}" for layer in ("silver", "gold")]
-    return ", ".join(layers)
+    return ", ".join(layers) + _in_order_of_landing(
+        [table.name for table in tables if not table.sequence_by and table.layer == "silver"]
+    )
+
+
+def _in_order_of_landing(names: list[str]) -> str:
+    """What holds of silver tables without ``sequence_by``, where there are any."""
+    shown = [f"silver.{name}" for name in names[:SHOWN]]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; in any batches, not in any order (no sequence_by): {', '.join(shown)}{more}" if names else ""
 
 
 def _check_features(project: Project) -> str:
