@@ -50,7 +50,8 @@ class Workspace:
         receipts = self.receipts(self.graph.inputs(address)[0])
         paths = self.project.path(address), self.project.state(address)
         batches = list(receipts.batches)
-        return silver.plan_silver(address, *paths, self._fingerprints[address], receipts.table, batches)
+        kept = self.graph.table(address).beside
+        return silver.plan_silver(address, *paths, self._fingerprints[address], receipts.table, batches, kept)
 
     def gold(self, address: str) -> gold.Work:
         """What a gold table has to do. Raises NotBuiltError when an input is not there."""

@@ -125,7 +125,10 @@ def changes_of(
             counts={row[CHANGE]: row["rows"] for row in of_each if row[CHANGE] is not None},
             merged=sum(row["keys"] for row in of_each) + (fresh is not None),
             within=near.condition if near is not None else "",
-            to_remember=truncated or any(row[DELETED] or row[ORDERS] for row in of_each),
+            # The first time also where it is nothing: later ranges miss what is not there any more.
+            to_remember=(not merging and "fold" in table.beside)
+            or truncated
+            or any(row[DELETED] or row[ORDERS] for row in of_each),
         )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def recalled(session: SparkSession, work: Work, state: Path) -> DataFrame | None:
-    """What ranges before this one made the table remember under its origin; None where that is nothing."""
+    """What ranges before this one made the table remember under its origin; None for a table that remembers nothing."""
     path = beside(state, "fold")
     known = read_state(path)
     if known is None or known.cursor(work.origin) is None:
@@ -35,7 +35,8 @@ def recalled(session: SparkSession, work: Work, state: Path) -> DataFrame | None
 def of_keys(fold: Fold, frame: DataFrame, keys: DataFrame | None) -> DataFrame:
     """MEMORY of each of the keys (None: of all) that is remembered."""
     named = {name: F.col(f"_key.{quoted(name)}").alias(name) for name in fold.key}
-    rows = frame.where("_kind = 'key'").select(*named.values(), "_sequence", "_orders")
+    columns = ["_sequence", "_orders"] if fold.merged else ["_sequence"]
+    rows = frame.where("_kind = 'key'").select(*named.values(), *columns)
     rows = rows if keys is None else rows.join(keys, list(fold.key), "left_semi")
     best = [F.max("_sequence").alias("d")]
     if fold.merged:
@@ -62,14 +63,9 @@ def remember_fold(
     if changes is not None:
         told = changes.where(f"{DELETED} IS NOT NULL OR {ORDERS} IS NOT NULL")
         key = F.struct(*(F.col(quoted(name)).alias(name) for name in fold.key))
-        frames.append(
-            told.select(
-                F.lit("key").alias("_kind"),
-                key.alias("_key"),
-                F.col(DELETED).alias("_sequence"),
-                F.col(ORDERS).alias("_orders"),
-            )
-        )
+        columns = [F.lit("key").alias("_kind"), key.alias("_key"), F.col(DELETED).alias("_sequence")]
+        columns += [F.col(ORDERS).alias("_orders")] * bool(fold.merged)
+        frames.append(told.select(*columns))
     if cut is not None:
         frames.append(
             cut.where(f"{CUT} IS NOT NULL").select(F.lit("cut").alias("_kind"), F.col(CUT).alias("_sequence"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 from lakehouse.delta import TableState, read_state
 from lakehouse.errors import NotBuiltError
 from lakehouse.silver.state import receipts
+from lakehouse.tables.beside import beside
+from lakehouse.tables.definition import Beside
 
 Action = Literal["new", "rebuild", "merge", "unchanged"]
 
@@ -35,9 +38,16 @@ class Work:
 
 
 def plan_silver(
-    address: str, path: Path, memory: Path, fingerprint: str, bronze: TableState | None, batches: list[int]
+    address: str,
+    path: Path,
+    memory: Path,
+    fingerprint: str,
+    bronze: TableState | None,
+    batches: list[int],
+    kept: Iterable[Beside] = (),
 ) -> Work:
-    """Compare a silver table with its bronze input. ``batches`` are the numbers of those that have landed, ascending.
+    """Compare a silver table with its bronze input. ``batches`` are the numbers of those that have landed, ascending;
+    ``kept`` is what must stand beside the table.
 
     Raises NotBuiltError when nothing has landed in bronze yet.
     """
@@ -49,7 +59,7 @@ def plan_silver(
     if state is None:
         return _up_to_what_was_judged(work, memory, batches)
     cursor = state.cursor(work.origin)
-    why = _why_rebuild(state, fingerprint, cursor, batches)
+    why = _why_rebuild(state, fingerprint, cursor, batches) or _why_lost(work, memory, kept)
     if why:
         judged = _judged(work, memory)
         if cursor is None and state.fingerprint == fingerprint and not state.restored and judged in batches:
@@ -85,6 +95,14 @@ def _up_to_what_was_judged(work: Work, memory: Path, batches: list[int]) -> Work
     """A run that was killed may have judged a range that the table lacks: it is finished as it was."""
     judged = _judged(work, memory)
     return replace(work, upto=judged) if judged in batches and judged > work.after else work
+
+
+def _why_lost(work: Work, memory: Path, kept: Iterable[Beside]) -> str:
+    for what in kept:
+        state = read_state(beside(memory, what))
+        if state is None or state.cursor(work.origin) is None:
+            return f"what is kept beside it ({what}) is not there any more"
+    return ""
 
 
 def _why_rebuild(state: TableState, fingerprint: str, cursor: int | None, batches: list[int]) -> str:

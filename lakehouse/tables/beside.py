@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+
+from lakehouse.tables.definition import Beside
 
 
-def beside(state: Path, what: Literal["fold", "versions"]) -> Path:
+def beside(state: Path, what: Beside) -> Path:
     """``fold``: what must be remembered of deletes. ``versions``: rows that were replaced or deleted, and when.
 
     ``state`` is the folder of the table's receipts: ROOT/state/silver/NAME gives ROOT/state/silver/NAME.fold.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Lateness: TypeAlias = "timedelta | int | float"
 """How far behind a sequence may be: of a time or a date a timedelta, of a number a number."""
+Beside = Literal["fold", "versions"]
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -90,6 +91,14 @@ class Table:
     @property
     def address(self) -> str:
         return f"{self.layer}.{self.name}"
+
+    @property
+    def beside(self) -> tuple[Beside, ...]:
+        """What a silver table keeps beside its rows and can't be right without."""
+        capture = self.capture
+        forgets = capture.apply_as_deletes or capture.apply_as_truncates or capture.ignore_null_updates
+        fold: tuple[Beside, ...] = ("fold",) if self.sequence_by and forgets else ()
+        return (*fold, "versions") if capture.keep_versions else fold
 
     def __call__(self, *frames: DataFrame, **named: DataFrame) -> DataFrame:
         return self.function(*frames, **named)
