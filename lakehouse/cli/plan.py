@@ -117,8 +117,8 @@ def _in_short(one: Outlook | None) -> list[str]:
 def _details(step: Step, one: Outlook) -> list[Line]:
     from lakehouse.pipeline.outlook import UNKNOWN
 
-    reads = [f"{one.batches:,} batches"] * (one.batches is not None)
-    reads += [f"{one.rows:,} rows"] * (one.rows is not None)
+    reads = [f"{one.batches:,} batches"] if one.batches is not None else []
+    reads += [f"{one.rows:,} rows"] if one.rows is not None else []
     reads += [f"{one.bytes / 1e6:,.1f} MB"] if one.bytes is not None else []
     reads += ["what the steps before it add"] * one.more
     columns = UNKNOWN if one.columns is None else ", ".join(one.columns) or "none"
