@@ -22,6 +22,7 @@ from benchmarks.jdbc import jdbc
 from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
+from benchmarks.planning import planning
 from benchmarks.runs import month, unchanged
 from benchmarks.silver import silver
 from benchmarks.workbench import Workbench, workbench
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "files": small_files,
     "memory": memory,
     "discovery": discovery,
+    "planning": planning,
     "kafka": kafka,
     "jdbc": jdbc,
     "silver": silver,

@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
+from lakehouse.cli.again import rebuild, restore
 from lakehouse.cli.check import check
 from lakehouse.cli.demo import demo
 from lakehouse.cli.doctor import doctor
 from lakehouse.cli.init import init
+from lakehouse.cli.maintain import maintain
 from lakehouse.cli.output import Output, open_output
+from lakehouse.cli.plan import plan
 from lakehouse.cli.projects import ready
 from lakehouse.cli.quarantine import quarantine
 from lakehouse.cli.query import query
-from lakehouse.cli.runs import build, ingest, plan, publish, run_all
+from lakehouse.cli.runs import build, ingest, publish, run_all
 from lakehouse.cli.show import show
 from lakehouse.cli.submit import submit
 from lakehouse.errors import WHERE, LakehouseError, UsageError, did_you_mean
@@ -24,7 +27,7 @@ from lakehouse.errors import WHERE, LakehouseError, UsageError, did_you_mean
 INTERRUPTED = 130
 EXIT_CODES = (
     "Exit codes: 0 done · 1 failed · 2 usage or configuration · 3 a quality gate stopped it · 4 some tables done, "
-    "some not · 5 a source is unavailable · 6 another run holds the lock"
+    "some not · 5 a source is unavailable · 6 another run holds the lock · 8 changes wait (plan --exit-code)"
 )
 
 app = typer.Typer(
@@ -69,6 +72,9 @@ _add(ingest, "ingest", "Land what is new in bronze.", "lakehouse ingest --select
 _add(build, "build", "Build silver and gold from what changed.", "lakehouse build --select silver.orders+")
 _add(publish, "publish", "Publish features to the online store.", "lakehouse publish --select gold.customer_spend")
 _add(run_all, "run", "Ingest, build and publish all that is new.", "lakehouse run --wait 600")
+_add(rebuild, "rebuild", "Make silver or gold tables anew.", "lakehouse rebuild silver")
+_add(restore, "restore", "Bring a table back to an older version.", "lakehouse restore silver.orders --to 12")
+_add(maintain, "maintain", "Compact tables, remove what nobody needs.", "lakehouse maintain --older-than 7d")
 _add(show, "show", "Show tables, one table, runs or a source.", "lakehouse show gold.customer_spend")
 _add(
     quarantine,

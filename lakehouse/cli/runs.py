@@ -1,4 +1,4 @@
-"""``lakehouse plan``, ``ingest``, ``build``, ``publish`` and ``run``: the pipeline's verbs."""
+"""``lakehouse ingest``, ``build``, ``publish`` and ``run``: the pipeline's verbs."""
 
 from __future__ import annotations
 
@@ -23,37 +23,6 @@ if TYPE_CHECKING:
     from lakehouse.pipeline import Report
 
 
-def plan(
-    context: typer.Context, select: Select = None, env: Env = None, json: Json = False, debug: Debug = False
-) -> None:
-    """Show what a run would do and why, without running anything. It starts no JVM."""
-    from lakehouse import pipeline
-
-    project = opened(context.obj, env)
-    found = pipeline.plan(project, select=select or ())
-    for step in found.steps:
-        ready(context.obj, step.error)
-    rows = [
-        [step.step, step.address, " ".join(step.inputs), step.action, project.redacted(step.why)]
-        for step in found.steps
-    ]
-    names = ("step", "address", "inputs", "action", "why")
-    data = [
-        {**dict(zip(names, row, strict=True)), "inputs": list(step.inputs)}
-        for row, step in zip(rows, found.steps, strict=True)
-    ]
-    parts: list[Any] = [Grid(("step", "table", "reads", "action", "why"), rows)]
-    for step in found.steps:
-        if step.error and step.error.hint:
-            parts.append(Line(f"{step.address}: {step.error.hint}", "warning"))
-    blocked = sum(step.action == "blocked" for step in found.steps)
-    waiting = len(found.changes) - blocked
-    said = f"{waiting} of {len(rows)} steps have something to do" if waiting else "Nothing has changed"
-    parts.append(Line(f"{said}, {blocked} are blocked." if blocked else f"{said}."))
-    following = "run" if waiting else "check" if blocked else "show tables"
-    context.obj.show(Page({"steps": data}, [*parts, *next_lines(command(following, env))]))
-
-
 def ingest(
     context: typer.Context,
     select: Select = None,
@@ -74,7 +43,7 @@ def ingest(
 
     if continuous:
         _follow(context.obj, env, every, tuple(select or ()), wait)
-    _run(context.obj, pipeline.ingest, ("ingest",), env, select=tuple(select or ()), wait=wait)
+    run_verb(context.obj, pipeline.ingest, ("ingest",), env, select=tuple(select or ()), wait=wait)
 
 
 def build(
@@ -88,7 +57,7 @@ def build(
     """Build silver from new bronze rows, and gold from what changed; a changed definition rebuilds its table."""
     from lakehouse import pipeline
 
-    _run(context.obj, pipeline.build, ("build",), env, select=tuple(select or ()), wait=wait)
+    run_verb(context.obj, pipeline.build, ("build",), env, select=tuple(select or ()), wait=wait)
 
 
 def publish(
@@ -97,7 +66,7 @@ def publish(
     """Publish the features of gold tables that changed to the online store."""
     from lakehouse import pipeline
 
-    _run(context.obj, pipeline.publish, ("publish",), env, select=tuple(select or ()))
+    run_verb(context.obj, pipeline.publish, ("publish",), env, select=tuple(select or ()))
 
 
 def run_all(
@@ -111,10 +80,13 @@ def run_all(
     """Ingest, build and publish: all that is new, the whole way."""
     from lakehouse import pipeline
 
-    _run(context.obj, pipeline.run, STEPS, env, select=tuple(select or ()), wait=wait)
+    run_verb(context.obj, pipeline.run, STEPS, env, select=tuple(select or ()), wait=wait)
 
 
-def _run(output: Output, verb: Callable[..., Report], steps: tuple[str, ...], env: str | None, **settings: Any) -> None:
+def run_verb(
+    output: Output, verb: Callable[..., Report], steps: tuple[str, ...], env: str | None, **settings: Any
+) -> None:
+    """Run a verb of the pipeline and show how it goes on and what came of it; the exit code is the report's."""
     project = opened(output, env)
     report, _ = run_shown(output, project, verb, steps, **settings)
     for result in report.results:

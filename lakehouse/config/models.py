@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
@@ -74,8 +75,19 @@ class Project(Model):
         layer, _, name = address.partition(".")
         if layer == "bronze" and name in self.config.sources:
             text = self.config.sources[name].redacted(text)
+        return without(text, self.hidden)
+
+    def __copy__(self) -> Self:
+        """A copy may be given other settings: what they hide is asked of it anew."""
+        copied = super().__copy__()
+        copied.__dict__.pop("hidden", None)
+        return copied
+
+    @cached_property
+    def hidden(self) -> tuple[str, ...]:
+        """All that ``${…}`` put in anywhere."""
         ours = [secret.get_secret_value() for secret in self.put_in]
-        return without(text, [*ours, *(text for source in self.config.sources.values() for text in source.put_in)])
+        return (*ours, *(text for source in self.config.sources.values() for text in source.put_in))
 
     def without_any_secret(self, text: str) -> str:
         """The same where nobody knows what it is about: a traceback, what was not expected."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta.reading import held, read_table
-from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK, read_state
+from lakehouse.delta.state import EPOCH, FINGERPRINT, MARK, REBUILD, read_state
 from lakehouse.errors import ConservationError, StorageError
 from lakehouse.quality.literals import column
 
@@ -132,6 +132,30 @@ def set_properties(session: SparkSession, path: Path, properties: dict[str, str]
     """Change table properties, as a commit of its own."""
     listed = ", ".join(f"'{key}' = {json.dumps(value)}" for key, value in properties.items())
     session.sql(f"ALTER TABLE {named(path)} SET TBLPROPERTIES ({listed})")
+
+
+def ask_for_rebuild(session: SparkSession, path: Path, why: str) -> None:
+    """Say in the table, in one commit, that the next build rebuilds it and why; nothing where there is no table.
+
+    Whoever is killed after it need not ask again. Until then the table is what it was, under its epoch.
+    """
+    state = read_state(path)
+    if state is not None:
+        _say(session, path, {REBUILD: f"{state.epoch} {why}"}, why)
+
+
+def begin_epoch(session: SparkSession, path: Path, why: str) -> None:
+    """Make every cursor of the table count no longer, and say why the next build rebuilds it, in one commit."""
+    state = read_state(path)
+    assert state is not None
+    epoch = str(state.version + 1)  # a number that no RESTORE can bring back: restoring makes a version of its own
+    _say(session, path, {EPOCH: epoch, REBUILD: f"{epoch} {why}"}, why)
+
+
+def _say(session: SparkSession, path: Path, properties: dict[str, str], note: str) -> None:
+    own = session.newSession()
+    own.conf.set("spark.databricks.delta.commitInfo.userMetadata", f"{MARK} {note}")
+    set_properties(own, path, properties)
 
 
 def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str], *, within: str = "") -> dict[str, int]:

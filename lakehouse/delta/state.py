@@ -10,12 +10,15 @@ from typing import Any
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import TableNotFoundError
 
+from lakehouse.delta.log import changed_at, described
 from lakehouse.errors import StorageError
 
 EPOCH = "lakehouse.epoch"
 """The table property that counts rebuilds and restores; a cursor of an earlier epoch says nothing."""
 MARK = "lakehouse"
 """What the user metadata of our commits starts with."""
+REBUILD = "lakehouse.rebuild"
+"""The table property that says why the table is to be rebuilt: the epoch of which that was said, and words."""
 FINGERPRINT = "lakehouse.fingerprint"
 """The table property that holds the fingerprint of the definition that the content was made by."""
 
@@ -30,6 +33,7 @@ class TableState:
     columns: dict[str, str]
     """Each column and its type, in Delta's words."""
     table: DeltaTable
+    path: Path
 
     @property
     def epoch(self) -> int:
@@ -44,6 +48,17 @@ class TableState:
         """How the transaction ids of its content end: its epoch and definition."""
         return f":{self.epoch}:{self.fingerprint}"
 
+    @property
+    def rebuild(self) -> str:
+        """Why somebody wants it rebuilt; nothing where nobody does, or where a rebuild has begun since."""
+        epoch, _, why = self.properties.get(REBUILD, "").partition(" ")
+        return why if epoch == str(self.epoch) else ""
+
+    @cached_property
+    def changed_at(self) -> int:
+        """The version that last changed rows or columns; what maintenance commits is no change."""
+        return changed_at(self.path, self.version)
+
     def cursor(self, application: str) -> int | None:
         """The version of the last commit that was made under this transaction id, or None."""
         return self.table.transaction_version(application)
@@ -54,12 +69,12 @@ class TableState:
 
         RESTORE keeps the transaction ids of what it takes away, so a cursor found after it claims too much.
         """
-        for limit in (10, None):  # ours is nearly always among the last ones; the whole log may be long
-            for entry in self.table.history(limit):
-                if entry.get("operation") == "RESTORE":
-                    return True
-                if str(entry.get("userMetadata", "")).startswith(MARK):
-                    return False
+        for version in range(self.version, -1, -1):
+            operation, note = described(self.path, version)
+            if operation == "RESTORE":
+                return True
+            if operation is None or note.startswith(MARK):
+                return False
         return False
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -86,7 +101,7 @@ def read_state(path: Path) -> TableState | None:
             hint="Restore the folder _delta_log from a backup, or move the table away; bronze rebuilds the rest.",
         ) from error
     columns = {field.name: str(field.type) for field in table.schema().fields}
-    return TableState(str(metadata.id), table.version(), dict(metadata.configuration), columns, table)
+    return TableState(str(metadata.id), table.version(), dict(metadata.configuration), columns, table, path)
 
 
 def _as_pyarrow(batch: Any) -> Any:

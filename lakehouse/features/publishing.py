@@ -69,7 +69,8 @@ class Mark:
 
     def holds(self, opened: OpenTable, now: datetime, database: sqlite3.Connection) -> bool:
         return (
-            (self.table_id, self.version) == (opened.id, opened.version)
+            self.table_id == opened.id
+            and opened.changed_at <= self.version <= opened.version
             and (self.next_at is None or now < datetime.fromisoformat(self.next_at))
             and self.records == _contents(database, self.records_in)
         )

@@ -19,8 +19,9 @@ UTC_TIME = pa.timestamp("us", "UTC")
 class OpenTable:
     """One Delta table at one version; nothing but its log is read until rows are asked for."""
 
-    def __init__(self, delta: DeltaTable, label: str) -> None:
+    def __init__(self, delta: DeltaTable, label: str, location: str = "") -> None:
         self.delta = delta
+        self.location = location
         self.label = label
         """How messages name it: an address or a path."""
 
@@ -32,6 +33,13 @@ class OpenTable:
     @property
     def version(self) -> int:
         return self.delta.version()
+
+    @cached_property
+    def changed_at(self) -> int:
+        """The version that last changed rows or columns: compaction is no change."""
+        from lakehouse.delta.log import changed_at
+
+        return changed_at(Path(self.location), self.version)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -74,7 +82,7 @@ class OpenTable:
 def open_table(location: str, label: str, version: int | None = None, hint: str = "") -> OpenTable:
     """The table at a path, at a version or at its newest. Raises NotBuiltError where there is none."""
     try:
-        return OpenTable(DeltaTable(location, version=version), label)
+        return OpenTable(DeltaTable(location, version=version), label, location)
     except TableNotFoundError as error:
         raise NotBuiltError(f"{label} is not built: no Delta table in {location}", hint=hint) from error
     except (DeltaError, OSError) as error:

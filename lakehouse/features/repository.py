@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Project
 from lakehouse.errors import DefinitionError, LakehouseError, UsageError, did_you_mean
+from lakehouse.features.downstream import remember_views
 from lakehouse.features.settings import Settings, code_fingerprint, read_settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def apply(project: Project, *, force: bool = False) -> Applied:
         on_demand_views=_names(contents.on_demand_feature_views),
         services=_names(contents.feature_services),
     )
-    _remember(settings, code, applied, _columns(store))
+    _remember(settings, code, applied, store)
     return replace(applied, seconds=time.monotonic() - started, output=printed.getvalue())
 
 
@@ -225,7 +226,7 @@ def _columns(store: FeatureStore) -> dict[str, str]:
     return {source.location(store.config): str(source.open(store.config).schema) for source in sources}
 
 
-def _remember(settings: Settings, code: str, applied: Applied, columns: dict[str, str]) -> None:
+def _remember(settings: Settings, code: str, applied: Applied, store: FeatureStore) -> None:
     # In the registry's own file, so that a registry that is deleted is also forgotten.
     if settings.registry_file is None:
         return
@@ -234,8 +235,9 @@ def _remember(settings: Settings, code: str, applied: Applied, columns: dict[str
             "CREATE TABLE IF NOT EXISTS lakehouse_applied "
             "(project TEXT PRIMARY KEY, code TEXT, applied TEXT, columns TEXT)"
         )
-        row = (settings.project, code, json.dumps(asdict(applied)), json.dumps(columns))
+        row = (settings.project, code, json.dumps(asdict(applied)), json.dumps(_columns(store)))
         database.execute("INSERT OR REPLACE INTO lakehouse_applied VALUES (?, ?, ?, ?)", row)
+        remember_views(database, store)
 
 
 def _remembered(settings: Settings, code: str) -> Applied | None:
@@ -248,6 +250,7 @@ def _remembered(settings: Settings, code: str) -> Applied | None:
         with closing(sqlite3.connect(f"file:{settings.registry_file}?mode=ro", uri=True)) as database:
             question = "SELECT applied, columns FROM lakehouse_applied WHERE project = ? AND code = ?"
             row = database.execute(question, (settings.project, code)).fetchone()
+            database.execute("SELECT 1 FROM lakehouse_views")  # an older release wrote none: apply again
             question = "SELECT feature_view_name FROM feature_views WHERE project_id = ?"
             views = {name for (name,) in database.execute(question, (settings.project,))}
     except sqlite3.Error:

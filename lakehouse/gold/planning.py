@@ -32,7 +32,8 @@ class Work:
     origin: str
     """The transaction id: the table, its epoch, its definition, and which inputs it was made of."""
     cursor: int
-    """The inputs' versions, added up. Versions only grow, so no two sets of them have one sum under one origin."""
+    """The versions that last changed the inputs, added up. They only grow, so no two sets of them have one sum under
+    one origin."""
     versions: dict[str, int]
     """Each input's version, which the build reads whatever is committed meanwhile."""
     state: TableState | None
@@ -71,17 +72,28 @@ def plan_gold(table: Table, fingerprint: str, path: Path, memory: Path, inputs: 
     if absent:
         raise NotBuiltError(f"{address}: {', '.join(absent)} is not built yet", hint="Run 'lakehouse build' first.")
     versions = {name: state.version for name, state in there.items()}
-    made = ",".join(f"{name}={state.id}" for name, state in sorted(there.items()))
+    made = ",".join(f"{name}={state.id} changed" for name, state in sorted(there.items()))
     mark = hashlib.sha256(made.encode()).hexdigest()[:16]
     state = read_state(path)
     epoch = state.epoch if state is not None else 0
-    work = Work("new", "it is not there yet", epoch, fingerprint, "", sum(versions.values()), versions, state)
+    work = Work(
+        "new",
+        "it is not there yet",
+        epoch,
+        fingerprint,
+        "",
+        sum(one.changed_at for one in there.values()),
+        versions,
+        state,
+    )
     if isinstance(table.refresh, By):
         work = replace(work, by=table.refresh.column, split=_split(table, table.refresh.column, state, there))
     if state is not None and state.fingerprint != fingerprint:
         work = replace(work, action="rebuild", why="its function, rules or settings changed", epoch=state.version + 1)
     elif state is not None and state.restored:
         work = replace(work, action="rebuild", why="it was restored to an older version", epoch=state.version + 1)
+    elif state is not None and state.rebuild:
+        work = replace(work, action="rebuild", why=state.rebuild, epoch=state.version + 1)
     work = replace(work, origin=f"{address}:{mark}:{work.epoch}:{fingerprint}")
     if state is None or work.action == "rebuild":
         return work

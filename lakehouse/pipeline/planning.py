@@ -41,7 +41,7 @@ class Plan:
 
 def plan(project: Project, select: Iterable[str] = ()) -> Plan:
     """What ``run`` would do now. Raises DefinitionError and UsageError; a source's trouble is a blocked step."""
-    return plan_in(Workspace(project), select)
+    return plan_in(Workspace(project, still=True), select)
 
 
 def plan_in(

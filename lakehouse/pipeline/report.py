@@ -8,7 +8,7 @@ from typing import Literal
 
 from lakehouse.errors import GateError, LakehouseError, PartialError, SourceUnavailableError
 
-StepName = Literal["ingest", "build", "publish"]
+StepName = Literal["ingest", "build", "publish", "maintain"]
 Status = Literal["done", "unchanged", "failed", "stopped"]
 
 
@@ -17,7 +17,7 @@ class Result:
     """One step over one table or feature view; ``seconds`` is wall-clock time.
 
     ingest: read = landed + quarantined. silver: ``read`` records passed through the function, ``landed`` rows were
-    merged. gold: ``read`` rows were computed, ``landed`` were written. publish: ``landed`` keys.
+    merged. gold: ``read`` rows were computed, ``landed`` were written. publish: ``landed`` keys. maintain: in its note.
     """
 
     address: str

@@ -9,19 +9,25 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from lakehouse.config import Project
-from lakehouse.delta import locked
-from lakehouse.errors import LakehouseError
+from lakehouse.delta import ask_for_rebuild, locked
+from lakehouse.errors import LakehouseError, UsageError
 from lakehouse.features.publishing import Published
 from lakehouse.features.publishing import publish as publish_views
 from lakehouse.features.repository import apply, preload
+from lakehouse.pipeline.knowledge import remember_cost
 from lakehouse.pipeline.planning import Plan, Step, plan_in, selected
 from lakehouse.pipeline.report import Event, Listener, Report, Result
 from lakehouse.pipeline.steps import do_step
+from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.spark import open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+ASKED = "somebody asked for it"
+"""Why a table is rebuilt by hand."""
 
 
 def ingest(
@@ -38,6 +44,26 @@ def ingest(
 def build(project: Project, *, select: Iterable[str] = (), wait: float = 0.0, listen: Listener | None = None) -> Report:
     """Build the selected silver and gold tables whose inputs or definitions changed. Raises as :func:`ingest`."""
     return _run(Workspace(project), ("silver", "gold"), select, wait, listen)
+
+
+def rebuild(project: Project, *, select: Iterable[str], wait: float = 0.0, listen: Listener | None = None) -> Report:
+    """Make the selected silver and gold tables anew from what they read, and build what reads them.
+
+    Each table keeps its id and folder. That a table is to be rebuilt is committed in it first: whoever is killed after
+    that need not ask again, any later build goes on. Raises as :func:`ingest`, and UsageError for bronze.
+    """
+    workspace, words = Workspace(project), tuple(select)
+    if not words:
+        raise UsageError("rebuild which tables?", hint="lakehouse rebuild silver.orders")
+    chosen = workspace.graph.select(words)
+    raw = [address for address in chosen if address.startswith("bronze.")]
+    if raw:
+        raise UsageError(
+            f"{', '.join(raw)} can't be rebuilt: bronze is the raw data, and all else is made from it",
+            hint="Name silver or gold tables; to go back to an older version of bronze: lakehouse restore",
+        )
+    downstream = [f"{address}+" for address in chosen]
+    return _run(workspace, ("silver", "gold"), downstream, wait, listen, again=chosen)
 
 
 def publish(project: Project, *, select: Iterable[str] = (), listen: Listener | None = None) -> Report:
@@ -70,11 +96,13 @@ def _run(
     listen: Listener | None,
     *,
     then_publish: bool = False,
+    again: tuple[str, ...] = (),
 ) -> Report:
+    """``again`` are tables whose next build is a rebuild, whatever their cursors say."""
     started = time.monotonic()
     tell = listen or _silent
     plan = plan_in(workspace, tuple(select), layers)
-    if not any(step.action not in ("unchanged", "blocked") for step in plan.steps):
+    if not again and not any(step.action not in ("unchanged", "blocked") for step in plan.steps):
         results = _without_spark(workspace, plan, tell)
         return Report(results, time.monotonic() - started)
     if then_publish and workspace.project.features.is_dir():
@@ -82,6 +110,9 @@ def _run(
     spark = open_session(workspace.project)
     locks = {step.address: workspace.project.lock(step.address) for step in plan.steps}
     with locked(spark, locks, wait=patience):
+        for address in again:
+            with in_words(workspace, address):
+                ask_for_rebuild(spark, workspace.project.path(address), ASKED)
         results = _in_order(plan, lambda step: _tried(spark, workspace, step, tell), tell)
     return Report(results, time.monotonic() - started)
 
@@ -116,6 +147,8 @@ def _tried(spark: SparkSession, workspace: Workspace, step: Step, tell: Listener
     started = time.monotonic()
     try:
         result = do_step(spark, workspace, step.address)
+        if result.status == "done":
+            remember_cost(workspace, step.address, step.action, result.seconds, result.read)
     except LakehouseError as error:
         seconds = time.monotonic() - started
         result = Result(step.address, step.step, "failed", seconds=seconds, note=error.message, error=error)

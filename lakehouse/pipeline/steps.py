@@ -15,6 +15,7 @@ from lakehouse.delta import read_table
 from lakehouse.errors import ConservationError, LakehouseError
 from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.gating import gate_of
+from lakehouse.pipeline.knowledge import analyse
 from lakehouse.pipeline.report import Result
 from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
@@ -109,6 +110,7 @@ def _judge_range(session: SparkSession, workspace: Workspace, address: str, work
     assert receipts.table is not None
     frame = records(session, project.path(source), version=receipts.table.version, after=work.after, upto=work.upto)
     table = workspace.graph.table(address)
+    analyse(workspace, address, [frame])
     try:
         rows_in = receipts.landed(work.after, work.upto)
         paths = project.path(address), project.state(address)
@@ -140,6 +142,7 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
         name: partial(Other, read_table(session, inputs[name], version), version)
         for name, version in work.versions.items()
     }
+    analyse(workspace, address, [read_table(session, inputs[name], version) for name, version in work.versions.items()])
     gate = gate_of(session, workspace, address, {"versions": work.versions}, read)
     paths = project.path(address), project.state(address)
     done = build_gold(session, workspace.graph.table(address), work, inputs, *paths, gate)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from lakehouse.bronze import Receipts, read_receipts
 from lakehouse.config import Project
+from lakehouse.delta import TableState, read_state
 from lakehouse.gold import planning as gold
 from lakehouse.silver import planning as silver
 from lakehouse.sources import open_source
-from lakehouse.tables import Graph, fingerprint, tables_in
+from lakehouse.tables import Graph, fingerprints, tables_in
 from lakehouse.tables.batch import Source
+
+Answer = TypeVar("Answer")
 
 
 def clock() -> datetime:
@@ -27,6 +30,9 @@ class Workspace:
 
     project: Project
     now: Callable[[], datetime] = clock
+    still: bool = False
+    """Each table is looked at once instead: for who only looks, and at one table for many others."""
+    _seen: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def graph(self) -> Graph:
@@ -36,10 +42,27 @@ class Workspace:
 
     @cached_property
     def _fingerprints(self) -> dict[str, str]:
-        return {table.address: fingerprint(table, self.project.folder)[:16] for table in self.graph.tables}
+        found = fingerprints(self.graph.tables, self.project.folder)
+        return {address: whole[:16] for address, whole in found.items()}
+
+    def fingerprint(self, address: str) -> str:
+        """The fingerprint of a silver or gold table's definition, as it is in the code now."""
+        return self._fingerprints[address]
+
+    def state(self, address: str) -> TableState | None:
+        """The newest version of a table; None where there is none."""
+        return self._once(address, lambda: read_state(self.project.path(address)))
 
     def receipts(self, address: str) -> Receipts:
-        return read_receipts(self.project.path(address))
+        return self._once(f"receipts of {address}", lambda: read_receipts(self.project.path(address)))
+
+    def _once(self, question: str, ask: Callable[[], Answer]) -> Answer:
+        if not self.still:
+            return ask()
+        if question not in self._seen:
+            self._seen[question] = ask()
+        answer: Answer = self._seen[question]
+        return answer
 
     def source(self, address: str) -> Source:
         name = address.removeprefix("bronze.")
@@ -60,4 +83,5 @@ class Workspace:
         return gold.plan_gold(self.graph.table(address), self._fingerprints[address], *paths, inputs)
 
     def work(self, address: str) -> Any:
-        return self.silver(address) if address.startswith("silver.") else self.gold(address)
+        look = self.silver if address.startswith("silver.") else self.gold
+        return self._once(f"work of {address}", lambda: look(address))

@@ -26,7 +26,7 @@ class Work:
     upto: int
     address: str
     input_id: str
-    """The id of the bronze table: one that was made anew has another."""
+    """The id of the bronze table, and its epoch after a restore: one that was made anew has another."""
     epoch: int
     fingerprint: str
     state: TableState | None
@@ -55,11 +55,13 @@ def plan_silver(
         raise NotBuiltError(f"{address}: its bronze table has no data yet", hint="Run 'lakehouse ingest' first.")
     state, last = read_state(path), batches[-1]
     epoch = state.epoch if state is not None else 0
-    work = Work("new", "it is not there yet", -1, last, address, bronze.id, epoch, fingerprint, state)
+    # After a restore of bronze by hand nothing that was merged before counts: decisions may have gone with it.
+    input_id = f"{bronze.id}.{bronze.epoch}" if bronze.epoch else bronze.id
+    work = Work("new", "it is not there yet", -1, last, address, input_id, epoch, fingerprint, state)
     if state is None:
         return _up_to_what_was_judged(work, memory, batches)
     cursor = state.cursor(work.origin)
-    why = _why_rebuild(state, fingerprint, cursor, batches) or _why_lost(work, memory, kept)
+    why = _why_rebuild(state, fingerprint, cursor, batches, bronze) or _why_lost(work, memory, kept)
     if why:
         judged = _judged(work, memory)
         if cursor is None and state.fingerprint == fingerprint and not state.restored and judged in batches:
@@ -105,12 +107,16 @@ def _why_lost(work: Work, memory: Path, kept: Iterable[Beside]) -> str:
     return ""
 
 
-def _why_rebuild(state: TableState, fingerprint: str, cursor: int | None, batches: list[int]) -> str:
+def _why_rebuild(
+    state: TableState, fingerprint: str, cursor: int | None, batches: list[int], bronze: TableState
+) -> str:
     if state.fingerprint != fingerprint:
         return "its function, rules or settings changed"
     if state.restored:
         return "it was restored to an older version"
-    if cursor is None:
+    if state.rebuild:
+        return state.rebuild
+    if cursor is None and not bronze.epoch:
         return "its bronze table is another one"
     if cursor not in batches:
         return "its bronze table was restored to an older version"

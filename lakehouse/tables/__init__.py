@@ -2,7 +2,7 @@
 
 from lakehouse.tables.definition import LAYERS, By, Capture, Layer, Table, declare
 from lakehouse.tables.discovery import tables_in
-from lakehouse.tables.fingerprint import fingerprint
+from lakehouse.tables.fingerprint import fingerprint, fingerprints
 from lakehouse.tables.graph import Graph
 
-__all__ = ["LAYERS", "By", "Capture", "Graph", "Layer", "Table", "declare", "fingerprint", "tables_in"]
+__all__ = ["LAYERS", "By", "Capture", "Graph", "Layer", "Table", "declare", "fingerprint", "fingerprints", "tables_in"]

@@ -42,7 +42,21 @@ def fingerprint(table: Table, folder: Path) -> str:
 
     Reads source files and runs nothing. Two checkouts of one project have the same fingerprints.
     """
-    reached = _Reached(Modules(folder.resolve(), _bases(table, folder.resolve())))
+    return fingerprints([table], folder)[table.address]
+
+
+def fingerprints(tables: Iterable[Table], folder: Path) -> dict[str, str]:
+    """Those of many tables by address; each module is read once."""
+    folder, known = folder.resolve(), dict[tuple[Path, ...], Modules]()
+    found = {}
+    for table in tables:
+        bases = _bases(table, folder)
+        modules = known.setdefault(tuple(bases), Modules(folder, bases))
+        found[table.address] = _fingerprint(table, _Reached(modules))
+    return found
+
+
+def _fingerprint(table: Table, reached: _Reached) -> str:
     declared = {
         "format": TABLE_FORMAT,
         "address": table.address,
@@ -141,7 +155,7 @@ class _Reached:
             if module is None and Path(function.__code__.co_filename).is_file():
                 return f"{name}({self.value(held)})"  # a library's: its name, and what of the project's it holds
         module = self.modules.get(function.__module__)
-        nodes = _nodes_of(function.__code__, module.tree) if module else []
+        nodes = module.defined(function.__code__) if module else []
         if not module or not nodes:
             return f"{name}({_bytecode(function.__code__)},{self.value(held)})"
         texts = []
@@ -230,19 +244,6 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # not yet filled
         return None
-
-
-def _nodes_of(code: CodeType, tree: ast.Module) -> list[ast.AST]:
-    """The definition of a function; of several lambdas on one line all, since nothing tells them apart for sure."""
-    found: list[ast.AST] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code.co_name:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == code.co_firstlineno:
-                found.append(node)
-        elif isinstance(node, ast.Lambda) and code.co_name == "<lambda>" and node.lineno == code.co_firstlineno:
-            found.append(node)
-    return found
 
 
 def _without_declaration(

@@ -71,20 +71,20 @@ def _named(graph: Graph, order: tuple[str, ...], word: str) -> set[str]:
     if colon:
         tags = {table.address: table.tags for table in graph.tables}
         found = {address for address, own in tags.items() if any(fnmatchcase(tag, value) for tag in own)}
-        known = {tag for own in tags.values() for tag in own}
-        problem = f"--select: no table has the tag '{value}'"
-        hint = did_you_mean(value, known)
     else:
         found = {address for address in order if fnmatchcase(address if "." in word else address.split(".")[1], word)}
-        problem = f"--select: there is no table '{word}'"
-        layers = {address.split(".")[0] for address in order}
-        bare = {address.split(".")[1] for address in order}
-        # Names with their layer first: a nearest name must be one that can be typed as it is.
-        hint = (
-            f"For the whole layer: '{word}.*'."
-            if word in layers
-            else did_you_mean(word, order if "." in word else bare)
-        )
     if not found:
-        raise UsageError(problem, hint=hint)
+        raise _unknown(order, word, value, {tag for table in graph.tables for tag in table.tags} if colon else None)
     return found
+
+
+def _unknown(order: tuple[str, ...], word: str, tag: str, tags: set[str] | None) -> UsageError:
+    """What is said of a word that names nothing; ``tags`` are the known ones where it is about a tag."""
+    if tags is not None:
+        return UsageError(f"--select: no table has the tag '{tag}'", hint=did_you_mean(tag, tags))
+    layers = {address.split(".")[0] for address in order}
+    bare = {address.split(".")[1] for address in order}
+    # Names with their layer first: a nearest name must be one that can be typed as it is.
+    near = did_you_mean(word, order if "." in word else bare)
+    hint = f"For the whole layer: '{word}.*'." if word in layers else near
+    return UsageError(f"--select: there is no table '{word}'", hint=hint)

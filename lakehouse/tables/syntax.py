@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import CodeType
 
 _FOREIGN = {"site-packages", "dist-packages"}
 _SKIPPED = {"ctx", "kind", "type_comment", "type_ignores"}
@@ -53,6 +54,21 @@ class Module:
         """The modules of ``from x import *``."""
         found = [node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom)]
         return [self.absolute(node) for node in found if node.names[0].name == "*"]
+
+    def defined(self, code: CodeType) -> list[ast.AST]:
+        """The definition of a function; of several lambdas on one line all, since nothing tells them apart for sure."""
+        return self._definitions.get((code.co_name, code.co_firstlineno), [])
+
+    @cached_property
+    def _definitions(self) -> dict[tuple[str, int], list[ast.AST]]:
+        found: dict[tuple[str, int], list[ast.AST]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                found.setdefault((node.name, first), []).append(node)
+            elif isinstance(node, ast.Lambda):
+                found.setdefault(("<lambda>", node.lineno), []).append(node)
+        return found
 
     def absolute(self, node: ast.ImportFrom) -> str:
         """The full name of the module that a ``from`` statement reads."""

@@ -21,7 +21,7 @@ MAIN = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    words = "init check plan ingest build publish run show quarantine query demo doctor submit"
+    words = "init check plan ingest build publish run rebuild restore maintain show quarantine query demo doctor submit"
     assert " ".join(COMMANDS) == words
 
 

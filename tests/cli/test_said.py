@@ -66,7 +66,7 @@ def test_what_was_not_expected_holds_no_secret(command: Any, api: Any, monkeypat
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("canary-plan")
 
-    monkeypatch.setattr("lakehouse.pipeline.plan", fails)
+    monkeypatch.setattr("lakehouse.pipeline.planning.plan_in", fails)
     plain, debugged = (command("plan", *words, folder=project.folder) for words in ([], ["--debug"]))
     assert plain.err == "Error: unexpected: RuntimeError: …\n  Run it again with --debug to see where it happened.\n"
     assert "in fails" in debugged.err and AGAIN not in debugged.err
