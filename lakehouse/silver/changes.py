@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from lakehouse.delta import held, read_table
 from lakehouse.delta.commit import CHANGE, quoted
 from lakehouse.delta.reach import reach
-from lakehouse.silver.fold import CUT, DELETED, KIND, ORDERS, SEQUENCE, TOUCHED, TRUNCATE, Fold, folded, outcomes
+from lakehouse.silver.fold import CUT, DELETED, KIND, OLD, ORDERS, SEQUENCE, TOUCHED, TRUNCATE, Fold, folded, outcomes
 from lakehouse.silver.judging import Judged
 from lakehouse.silver.memory import cut_of, of_keys, recalled
 from lakehouse.silver.planning import Work
@@ -25,6 +25,7 @@ from lakehouse.tables import Table
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+NEW = "lakehouse_new"
 FEW = 1_000_000
 """So many keys are sent to every reader of the table, so that it is not sorted to find them."""
 
@@ -61,6 +62,20 @@ class Changes:
     @property
     def written(self) -> DataFrame:
         return self.placed.select(*self.columns)
+
+    def differing_from(self, table: DataFrame) -> DataFrame:
+        """Where the rows that are written, all that the table will have, differ from those that it has: with CHANGE."""
+        fold, keys = self.fold, list(self.fold.key)
+        whole = F.struct(*(F.col(name) for name in self.columns))
+        new = self.written.select(*map(quoted, keys), whole.alias(NEW))
+        both = new.join(table.select(*map(quoted, keys), whole.alias(OLD)), keys, "full")
+        same = fold.content(f"{NEW}.").eqNullSafe(fold.content(f"{OLD}."))
+        if self.versions is not None:
+            same = same & F.col(f"{NEW}.{FROM}").eqNullSafe(F.col(f"{OLD}.{FROM}"))
+        change = F.when(F.col(OLD).isNull(), "inserted").when(F.col(NEW).isNull(), "deleted").when(~same, "updated")
+        values = [name for name in self.columns if name not in map(quoted, keys)]
+        told = both.withColumn(CHANGE, change).where(f"{CHANGE} IS NOT NULL")
+        return told.select(*map(quoted, keys), *(F.col(f"{NEW}.{name}") for name in values), CHANGE)
 
 
 @contextmanager

@@ -37,6 +37,9 @@ from lakehouse.tables.quarantine import Place
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+MOST = 0.5
+"""Of its rows: where a rebuild changes more of them, the table is written whole."""
+
 
 def build_silver(
     session: SparkSession,
@@ -134,10 +137,24 @@ def _write(session: SparkSession, table: Table, work: Work, changes: Changes, pa
         if work.state.epoch != work.epoch or work.state.fingerprint != work.fingerprint:
             # The new epoch begins before its first rows: whoever is killed between finds it without a cursor.
             set_properties(session, path, table_properties(work.epoch, work.fingerprint))
-        overwrite(rows, path)
+        if not _little(table, changes, path):
+            overwrite(rows, path)
     else:
         told = changes.frame.where(f"{CHANGE} IS NOT NULL").select(*changes.columns, CHANGE)
         apply_changes(told, path, table.key, changes.counts, within=changes.within)
+
+
+def _little(table: Table, changes: Changes, path: Path) -> bool:
+    """Write just what a rebuild changes, where that is not most of the table: who follows it has as little to do."""
+    if not has_columns_of(changes.written, path):
+        return False
+    old = read_table(changes.frame.sparkSession, path)
+    with held(changes.differing_from(old)) as told:
+        counts = {row[CHANGE]: row["count"] for row in told.groupBy(CHANGE).count().collect()}
+        if sum(counts.values()) > MOST * changes.counts.get("inserted", 0):
+            return False
+        apply_changes(told, path, table.key, counts)
+    return True
 
 
 def _future(session: SparkSession, table: Table, work: Work, changes: Changes, path: Path) -> DataFrame:

@@ -43,7 +43,7 @@ STEPS = [
 REBUILD = [
     ("lakehouse.silver.merging", "set_properties"),
     ("lakehouse.silver.merging", "record"),
-    ("lakehouse.silver.merging", "overwrite"),
+    ("lakehouse.silver.merging", "apply_changes"),
     ("lakehouse.gold.building", "set_properties"),
     ("lakehouse.gold.building", "replace_by_difference"),
 ]
@@ -57,7 +57,6 @@ NEXT_TO_NOTHING = {  # nothing was written when these die, or just what the step
     ("lakehouse.silver.merging", "record", "before"),
     ("lakehouse.silver.merging", "create", "before"),
     ("lakehouse.silver.merging", "apply_changes", "before"),
-    ("lakehouse.silver.merging", "overwrite", "before"),
     ("lakehouse.gold.receipts", "record", "before"),
     ("lakehouse.gold.receipts", "record", "after"),
     ("lakehouse.gold.building", "create", "before"),

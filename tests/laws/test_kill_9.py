@@ -12,7 +12,18 @@ from lakehouse.config import Project
 from lakehouse.pipeline import publish
 from tests.laws.children import KILLS, Children
 from tests.laws.corpus import seeds
-from tests.laws.shop import PUBLISHED, SOURCES, TABLES, Row, agree, history, served, write_features, write_orders
+from tests.laws.shop import (
+    CAPTURED,
+    PUBLISHED,
+    SOURCES,
+    TABLES,
+    Row,
+    agree,
+    history,
+    served,
+    write_features,
+    write_orders,
+)
 from tests.laws.test_exactly_once import counts_add_up, run_all
 
 CHAINS, QUICK = 60, 4
@@ -28,13 +39,14 @@ def children(engine: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.mark.parametrize("seed", seeds("tests/laws/test_kill_9.py::test_kill_9", quick=QUICK, every=CHAINS))
 def test_kill_9(spark: Any, make_project: Any, children: Children, seed: int) -> None:
-    """Half of the long suite publishes too."""
+    """Half of the long suite publishes too, the other half captures deletes."""
     draw = random.Random(seed)
     publishes = seed >= QUICK and seed % 2 == 1
-    project = make_project(SOURCES, PUBLISHED if publishes else TABLES)
+    deletes = seed % 2 == 0
+    project = make_project(SOURCES, PUBLISHED if publishes else CAPTURED if deletes else TABLES)
     if publishes:
         write_features(project.folder)
-    waiting = history(seed)
+    waiting = history(seed, deletes=deletes)
     landed: list[Row] = []
 
     def send(kills: int) -> None:

@@ -96,7 +96,9 @@ def test_batch_by_batch(spark: Any, make_project: Any, seed: int) -> None:
         for name, what in (("newest", "versions"), ("filled", "fold"))
     }
     for name in ("newest", "filled"):
-        assert stored(project.path(f"silver.{name}")) == states[name][-1], f"{name}, rebuilt, seed {seed}"
+        path = project.path(f"silver.{name}")
+        assert stored(path) == states[name][-1], f"{name}, rebuilt, seed {seed}"
+        assert fed(path) == (set(), set(), set()), f"{name}, rebuilt, seed {seed}"
     known_then(project, states["newest"])
 
 
