@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from lakehouse.delta import TableState, is_plain, read_state
+from lakehouse.delta import Look, TableState, is_plain, read_state
 from lakehouse.errors import StorageError
 
 COLUMNS, RECEIPT = ["_batch", "_receipt"], "_kind = 'receipt'"
@@ -44,12 +44,12 @@ class Receipts:
         return sum(receipt["landed"] for batch, receipt in self.batches.items() if after < batch <= upto)
 
 
-def read_receipts(path: Path) -> Receipts:
+def read_receipts(path: Path, look: Look = read_state) -> Receipts:
     """The receipts of the bronze table in the folder; none where there is no table yet.
 
     Raises StorageError when the folder holds a table that is not bronze.
     """
-    state = read_state(path)
+    state = look(path)
     if state is None:
         return Receipts(None, {})
     if "_receipt" not in state.columns:

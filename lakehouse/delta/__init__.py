@@ -17,11 +17,12 @@ from lakehouse.delta.commit import (
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
 from lakehouse.delta.reading import has_columns_of, held, is_plain, read_table
-from lakehouse.delta.state import TableState, read_state
+from lakehouse.delta.state import Look, TableState, read_state
 
 __all__ = [
     "Commit",
     "Draft",
+    "Look",
     "TableState",
     "append",
     "apply_changes",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import TableNotFoundError
@@ -81,6 +82,10 @@ class TableState:
         """Run DuckDB-like SQL over the table, named ``t`` there; deletion vectors are applied."""
         found = QueryBuilder().register("t", self.table).execute(sql)
         return [row for batch in found for row in _as_pyarrow(batch).to_pylist()]
+
+
+Look: TypeAlias = "Callable[[Path], TableState | None]"
+"""How to look at a table: :func:`read_state`, or what has done so before."""
 
 
 def read_state(path: Path) -> TableState | None:

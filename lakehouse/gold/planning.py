@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from lakehouse.delta import TableState, read_state
+from lakehouse.delta import Look, TableState, read_state
 from lakehouse.delta.feed import NoFeedError, read_feed
 from lakehouse.errors import DefinitionError, NotBuiltError
 from lakehouse.gold.receipts import made_of
@@ -59,14 +59,16 @@ class Work:
         return f"the whole table, for {', '.join(lacking)} has no '{self.by}' of the table's type"
 
 
-def plan_gold(table: Table, fingerprint: str, path: Path, memory: Path, inputs: dict[str, Path]) -> Work:
+def plan_gold(
+    table: Table, fingerprint: str, path: Path, memory: Path, inputs: dict[str, Path], look: Look = read_state
+) -> Work:
     """Compare a gold table with its inputs' newest versions.
 
     Raises NotBuiltError when an input is not there yet, and DefinitionError when the table can't be refreshed as it
     says.
     """
     address = table.address
-    states = {name: read_state(folder) for name, folder in inputs.items()}
+    states = {name: look(folder) for name, folder in inputs.items()}
     there = {name: state for name, state in states.items() if state is not None}
     absent = [name for name in states if name not in there]
     if absent:
@@ -74,7 +76,7 @@ def plan_gold(table: Table, fingerprint: str, path: Path, memory: Path, inputs: 
     versions = {name: state.version for name, state in there.items()}
     made = ",".join(f"{name}={state.id} changed" for name, state in sorted(there.items()))
     mark = hashlib.sha256(made.encode()).hexdigest()[:16]
-    state = read_state(path)
+    state = look(path)
     epoch = state.epoch if state is not None else 0
     work = Work(
         "new",

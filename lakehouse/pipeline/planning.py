@@ -49,6 +49,8 @@ def plan_in(
 ) -> Plan:
     """The same for a workspace, and just for some layers. Raises UsageError where none of those is selected."""
     steps: dict[str, Step] = {}
+    if workspace.still and not (select := tuple(select)):
+        workspace.look_ahead()
     for address in selected(workspace, select, layers):
         steps[address] = _step(workspace, address, steps)
     return Plan(tuple(steps.values()))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lakehouse.bronze import Receipts, read_receipts
 from lakehouse.config import Project
 from lakehouse.delta import TableState, read_state
+from lakehouse.errors import LakehouseError
 from lakehouse.gold import planning as gold
 from lakehouse.silver import planning as silver
 from lakehouse.sources import open_source
@@ -51,10 +55,24 @@ class Workspace:
 
     def state(self, address: str) -> TableState | None:
         """The newest version of a table; None where there is none."""
-        return self._once(address, lambda: read_state(self.project.path(address)))
+        return self._look(self.project.path(address))
+
+    def look_ahead(self) -> None:
+        """Open the logs of all tables, several at a time. One that can't be read is named by who asks for it."""
+
+        def look(path: Path) -> None:
+            with suppress(LakehouseError):
+                self._look(path)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(look, map(self.project.path, self.graph.order())))
+
+    def _look(self, path: Path) -> TableState | None:
+        return self._once(str(path), lambda: read_state(path))
 
     def receipts(self, address: str) -> Receipts:
-        return self._once(f"receipts of {address}", lambda: read_receipts(self.project.path(address)))
+        path = self.project.path(address)
+        return self._once(f"receipts of {address}", lambda: read_receipts(path, self._look))
 
     def _once(self, question: str, ask: Callable[[], Answer]) -> Answer:
         if not self.still:
@@ -74,13 +92,15 @@ class Workspace:
         paths = self.project.path(address), self.project.state(address)
         batches = list(receipts.batches)
         kept = self.graph.table(address).beside
-        return silver.plan_silver(address, *paths, self._fingerprints[address], receipts.table, batches, kept)
+        return silver.plan_silver(
+            address, *paths, self._fingerprints[address], receipts.table, batches, kept, self._look
+        )
 
     def gold(self, address: str) -> gold.Work:
         """What a gold table has to do. Raises NotBuiltError when an input is not there."""
         inputs = {name: self.project.path(name) for name in self.graph.inputs(address)}
         paths = self.project.path(address), self.project.state(address)
-        return gold.plan_gold(self.graph.table(address), self._fingerprints[address], *paths, inputs)
+        return gold.plan_gold(self.graph.table(address), self._fingerprints[address], *paths, inputs, self._look)
 
     def work(self, address: str) -> Any:
         look = self.silver if address.startswith("silver.") else self.gold

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from lakehouse.delta import TableState, read_state
+from lakehouse.delta import Look, TableState, read_state
 from lakehouse.errors import NotBuiltError
 from lakehouse.silver.state import receipts
 from lakehouse.tables.beside import beside
@@ -45,6 +45,7 @@ def plan_silver(
     bronze: TableState | None,
     batches: list[int],
     kept: Iterable[Beside] = (),
+    look: Look = read_state,
 ) -> Work:
     """Compare a silver table with its bronze input. ``batches`` are the numbers of those that have landed, ascending;
     ``kept`` is what must stand beside the table.
@@ -53,7 +54,7 @@ def plan_silver(
     """
     if bronze is None or not batches:
         raise NotBuiltError(f"{address}: its bronze table has no data yet", hint="Run 'lakehouse ingest' first.")
-    state, last = read_state(path), batches[-1]
+    state, last = look(path), batches[-1]
     epoch = state.epoch if state is not None else 0
     # After a restore of bronze by hand nothing that was merged before counts: decisions may have gone with it.
     input_id = f"{bronze.id}.{bronze.epoch}" if bronze.epoch else bronze.id
