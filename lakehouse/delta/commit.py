@@ -21,6 +21,8 @@ MADE, KEPT, CHANGE = "lakehouse_made", "lakehouse_kept", "lakehouse_change"
 TOLERANCE = 1e-9
 """Doubles that differ by no more, relative to the larger, are equal: a rebuild may add in another order."""
 
+FEW = 200_000
+"""Rows that fit into memory as often as there are cores."""
 ROWS_A_FILE = 100_000
 """A file is rewritten whole for a change of one of its rows."""
 
@@ -207,7 +209,11 @@ def apply_changes(
         "updated": f"WHEN MATCHED THEN UPDATE SET {assigned}",
         "inserted": f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({new})",
     }
-    done = _merge(changes, path, key, " ".join(clause for what, clause in clauses.items() if counts.get(what)), within)
+    from pyspark.sql import functions as F
+
+    # Sent to every reader of the table, so that the table is not sorted to meet them.
+    sent = F.broadcast(changes) if sum(counts.values()) <= FEW else changes
+    done = _merge(sent, path, key, " ".join(clause for what, clause in clauses.items() if counts.get(what)), within)
     written = {what: done[f"num_{what}_rows"] for what in clauses} if done else counts
     if any(written[what] != counts.get(what, 0) for what in written):
         raise ConservationError(f"{path}: {counts} rows were to be merged and {written} were")
@@ -241,6 +247,8 @@ def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str, withi
     match = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in key)
     match += f" AND ({within})" if within else ""
     session = frame.sparkSession
+    # Delta would compute it once more to be sure that it stays the same; it is held already.
+    session.conf.set("spark.databricks.delta.merge.materializeSource", "none")
     done = session.sql(f"MERGE INTO {named(path)} t USING lakehouse_new s ON {match} {clauses}").collect()
     session.catalog.dropTempView("lakehouse_new")
     return done[0].asDict() if done else {}

@@ -82,28 +82,36 @@ def reach(path: Path, key: Sequence[str], keys: DataFrame, count: int) -> Reach:
     table = DeltaTable(str(path))
     version, first = table.version(), key[0]
     kinds = {field.name: str(getattr(field.type, "type", "")) for field in table.schema().fields}
-    kind = _KINDS.get(kinds.get(first, ""))
+    kind = _KINDS.get(kinds.get(first, "")) if "." not in first else None  # which would name a part of a struct too
     actions = table.get_add_actions(flatten=True)
     if kind is None or not 0 < count <= MOST_KEYS or actions.num_rows < 2 or f"min.{first}" not in actions.schema.names:
         return Reach(path, version)
     asked = keys.selectExpr(f"{kind.spark.format(column(first).spark)} AS v").distinct().collect()
     values = sorted(row["v"] for row in asked)
-    paths, low, high = (actions.column(name).to_pylist() for name in ("path", f"min.{first}", f"max.{first}"))
     hits: list[tuple[int, int]] = []
     files: list[Path] = []
-    for file, least, greatest in zip(paths, low, high, strict=True):
-        if least is None or greatest is None:
-            begin, end = 0, len(values)  # nothing is known of it
-        else:
-            begin = bisect_left(values, kind.known(least))
-            end = bisect_right(values, kind.known(greatest) + kind.more if kind.more else kind.known(greatest))
-        if begin < end:
-            files.append(path / unquote(file))
-            hits.append((begin, end - 1))
+    paths = actions.column("path").to_pylist()
+    try:
+        low, high = (actions.column(f"{side}.{first}").to_pylist() for side in ("min", "max"))
+        for file, least, greatest in zip(paths, low, high, strict=True):
+            if least is None or greatest is None:
+                begin, end = 0, len(values)  # nothing is known of it
+            else:
+                most = kind.known(greatest)
+                begin, end = (
+                    bisect_left(values, kind.known(least)),
+                    bisect_right(values, most + kind.more if kind.more else most),
+                )
+            if begin < end:
+                files.append(path / unquote(file))
+                hits.append((begin, end - 1))
+        condition = _condition(f"t.{column(first).spark}", kind, values, hits)
+    except (DefinitionError, OverflowError, ValueError):  # a year that Python does not know, a text that SQL can't name
+        return Reach(path, version)
     if len(files) == len(paths):
         return Reach(path, version)
     few = files if len(files) <= FEW and readable_by_file(table, path) else None
-    return Reach(path, version, few, _condition(f"t.{column(first).spark}", kind, values, hits))
+    return Reach(path, version, few, condition)
 
 
 def _condition(name: str, kind: _Kind, values: list[Any], hits: list[tuple[int, int]]) -> str:
@@ -116,8 +124,5 @@ def _condition(name: str, kind: _Kind, values: list[Any], hits: list[tuple[int, 
             ranges.append((begin, end))
     if len(ranges) > MOST_RANGES:
         ranges = [(ranges[0][0], ranges[-1][1])]
-    try:
-        texts = [(kind.literal(values[begin]), kind.literal(values[end])) for begin, end in ranges]
-    except DefinitionError:  # a text that SQL can't name
-        return ""
+    texts = [(kind.literal(values[begin]), kind.literal(values[end])) for begin, end in ranges]
     return " OR ".join(f"{name} BETWEEN {low} AND {high}" for low, high in texts) or "false"

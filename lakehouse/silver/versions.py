@@ -103,8 +103,8 @@ def timeline(
     if fold.merged:
         running[FIELDS] = F.struct(*(_greatest(name, so_far).alias(name) for name in fold.merged))
     states = states.select(*keys, BATCH, *(part.alias(name) for name, part in running.items()))
-    states = states.dropDuplicates([*fold.key, BATCH])
     if cuts is not None:
+        states = states.dropDuplicates([*fold.key, BATCH])
         all_cuts = cuts.agg(F.collect_list(F.struct(BATCH, CUT)).alias("lakehouse_cuts"))
         latest = F.expr(f"array_max(transform(filter(lakehouse_cuts, c -> c.{BATCH} <= {BATCH}), c -> c.{CUT}))")
         states = states.crossJoin(F.broadcast(all_cuts)).withColumn(GONE_AT, F.greatest(GONE_AT, latest))

@@ -238,3 +238,33 @@ def known_then(project: Project, states: list[set[Row]]) -> None:
         rows = lake.known("silver.newest", moment).to_pylist()
         assert {as_row(row) for row in rows} == want
     assert lake.known("silver.newest", datetime.fromisoformat("2000-01-01T00:00Z")).num_rows == 0
+
+
+WIDE = """
+from lakehouse import silver
+
+@silver.table(key="id", sequence_by="seq", apply_as_deletes="op = 'delete'", except_column_list=["op"])
+def things(bronze_things):
+    return bronze_things.drop("_file", "_row", "_batch", "_ingested_at", "_rescued")
+"""
+
+
+@pytest.mark.torture
+def test_a_new_column_keeps_what_was_deleted_deleted(spark: Any, make_project: Any) -> None:
+    """Bronze takes a new column; the table is rebuilt with it, and a delete from before still meets its late insert."""
+    project = make_project(SOURCES, WIDE)
+
+    def land(number: int, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+        text = "".join(f"{json.dumps(row)}\n" for row in rows)
+        (project.folder / "data" / "raw" / f"{number}.jsonl").write_text(text)
+        assert run(project).exit_code == 0
+        return sorted(rows_of(project.path("silver.things")), key=lambda row: row["id"])
+
+    land(1, {"id": "a", "seq": "5", "op": "delete"}, {"id": "b", "seq": "1", "op": "upsert"})
+    found = land(2, {"id": "c", "seq": "2", "op": "upsert", "more": "x"})
+    assert found == [{"id": "b", "seq": "1", "more": None}, {"id": "c", "seq": "2", "more": "x"}]
+    found = land(3, {"id": "a", "seq": "4", "op": "upsert", "more": "y"}, {"id": "b", "seq": "0", "op": "upsert"})
+    assert found == [{"id": "b", "seq": "1", "more": None}, {"id": "c", "seq": "2", "more": "x"}]
+    # A key that changes is a delete of the old one and an insert of the new one.
+    found = land(4, {"id": "b", "seq": "6", "op": "delete"}, {"id": "B", "seq": "6", "op": "upsert", "more": "z"})
+    assert [row["id"] for row in found] == ["B", "c"]

@@ -1,0 +1,46 @@
+"""Which files and ranges given keys can be in: never too few, whatever the type of the key."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.delta.reach import reach
+
+DAY, MOMENT = date(1969, 12, 20), datetime(1969, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+KINDS: dict[str, Callable[[int], Any]] = {
+    "int": lambda n: n - 30,
+    "string": lambda n: f"{'é' * (n % 40)}\u1234{n}'\\" if n % 2 else f"{chr(0x10300 + n)} {n}",
+    "date": lambda n: DAY + timedelta(days=n),
+    "timestamp": lambda n: MOMENT + timedelta(microseconds=333 * n),
+    "double": lambda n: n / 3,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_row_of_a_key_is_within_reach(spark: Any, tmp_path: Path, kind: str) -> None:
+    """Files of ten rows in order, keys that are there and keys that are not."""
+    make, draw = KINDS[kind], random.Random(kind)
+    there = sorted({make(n) for n in range(0, 60, 2)})
+    path = tmp_path / "t"
+    frame = spark.createDataFrame([(key, n) for n, key in enumerate(there)], f"`a key` {kind}, n int")
+    frame = frame.withColumnRenamed("a key", "a_key")
+    frame.coalesce(1).sortWithinPartitions("a_key").write.format("delta").option("maxRecordsPerFile", 10).save(
+        str(path)
+    )
+    for count in (1, 3, 20):
+        wanted = draw.sample([make(n) for n in range(60)], count)
+        keys = spark.createDataFrame([(key,) for key in wanted], f"a_key {kind}")
+        found = reach(path, ["a_key"], keys, count)
+        near = found.rows(spark)
+        rows = {row["n"] for row in near.join(keys, "a_key").collect()}
+        assert rows == {n for n, key in enumerate(there) if key in wanted}
+        if found.condition:
+            whole = spark.read.format("delta").load(str(path)).alias("t").where(found.condition)
+            assert {row["n"] for row in whole.join(keys, "a_key").collect()} == rows
+        assert kind == "double" or count > 1 or near.count() <= 10, "one key is in one file"
