@@ -126,6 +126,7 @@ def _table(lake: Lake, address: str) -> Page:
             "key": key,
             "inputs": reads,
             "at": table.at,
+            **table.ordering,
             "tags": list(table.tags),
             "declared": place,
         }
@@ -134,6 +135,8 @@ def _table(lake: Lake, address: str) -> Page:
         ]
         parts += [Line(table.doc)] if table.doc else []
         parts.append(Line(f"key {', '.join(key)} · reads {', '.join(reads)} · {place}", "quiet"))
+        if table.ordering:
+            parts.append(Line(" · ".join(f"{word}: {said}" for word, said in table.ordering.items()), "quiet"))
         for rule in table.expect:
             parts.append(
                 Line(f"expects {rule.name}, or else: {rule.on_fail}{rule.place and f' ({rule.place})'}", "quiet")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 NEW = "lakehouse_new"
-FEW = 1_000_000
+FEW = 500_000
 """So many keys are sent to every reader of the table, so that it is not sorted to find them."""
 
 

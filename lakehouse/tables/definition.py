@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -99,6 +99,16 @@ class Table:
         forgets = capture.apply_as_deletes or capture.apply_as_truncates or capture.ignore_null_updates
         fold: tuple[Beside, ...] = ("fold",) if self.sequence_by and forgets else ()
         return (*fold, "versions") if capture.keep_versions else fold
+
+    @property
+    def ordering(self) -> dict[str, str]:
+        """How events make a silver table's rows, in words: just the settings that were given."""
+        given = {"sequence_by": self.sequence_by} if self.sequence_by else {}
+        for part in fields(self.capture):
+            value = getattr(self.capture, part.name)
+            if value != part.default:
+                given[part.name] = ", ".join(value) if isinstance(value, tuple) else str(value)
+        return given
 
     def __call__(self, *frames: DataFrame, **named: DataFrame) -> DataFrame:
         return self.function(*frames, **named)
