@@ -16,7 +16,7 @@ from lakehouse.delta.commit import (
 )
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
-from lakehouse.delta.reading import has_columns_of, held, is_plain, read_table
+from lakehouse.delta.reading import doubles, has_columns_of, held, is_plain, read_table
 from lakehouse.delta.state import Look, TableState, read_state
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ask_for_rebuild",
     "begin_epoch",
     "create",
+    "doubles",
     "has_columns_of",
     "held",
     "in_ranges",

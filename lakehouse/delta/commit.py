@@ -216,7 +216,9 @@ def apply_changes(
     done = _merge(sent, path, key, " ".join(clause for what, clause in clauses.items() if counts.get(what)), within)
     written = {what: done[f"num_{what}_rows"] for what in clauses} if done else counts
     if any(written[what] != counts.get(what, 0) for what in written):
-        raise ConservationError(f"{path}: {counts} rows were to be merged and {written} were")
+        why = f"{counts} rows were to be merged and {written} were: is a key there twice?"
+        ask_for_rebuild(changes.sparkSession.newSession(), path, why)
+        raise ConservationError(f"{path}: {why}", hint="Run again: the table is rebuilt.")
 
 
 def table_properties(epoch: int, fingerprint: str, *, feed: bool = True) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta.commit import named, quoted
 from lakehouse.delta.log import actions, commits
-from lakehouse.delta.state import MARK, TableState
+from lakehouse.delta.state import UPKEEP, TableState
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -82,7 +82,7 @@ def compact(session: SparkSession, path: Path, work: Compaction) -> None:
     """Rewrite small files, in commits that change no row; the rows' files get their statistics anew."""
     own = session.newSession()
     settings = {
-        "spark.databricks.delta.commitInfo.userMetadata": f"{MARK} maintenance: {work.why}",
+        "spark.databricks.delta.commitInfo.userMetadata": f"{UPKEEP}: {work.why}",
         "spark.databricks.delta.optimize.maxFileSize": work.target,
         "spark.databricks.delta.optimize.minFileSize": work.target // 2,
         "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.threshold": CUBE_BYTES,

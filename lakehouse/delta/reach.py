@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
-from lakehouse.delta.reading import FEW, read_table, readable_by_file
+from lakehouse.delta.reading import FEW, is_plain, read_table, readable_by_file
 from lakehouse.errors import DefinitionError
 from lakehouse.quality.literals import column, text_literal, time_literal
 
@@ -50,8 +50,11 @@ def _moment(value: int) -> str:
 
 
 _WHOLE = _Kind("{}", int, lambda value: f"{value}L")
+_TEXT = _Kind("{}", str, lambda value: text_literal(value).spark)
+UNKNOWN = "\ufffd"
+"""What Python gets for bytes that are not UTF-8."""
 _KINDS = dict.fromkeys(("byte", "short", "integer", "long"), _WHOLE) | {
-    "string": _Kind("{}", str, lambda value: text_literal(value).spark),
+    "string": _TEXT,
     "date": _Kind("unix_date({})", lambda day: (day - EPOCH.date()).days, _day),
     "timestamp": _Kind("unix_micros({})", _micros, _moment, 1000),
 }
@@ -82,12 +85,15 @@ def reach(path: Path, key: Sequence[str], keys: DataFrame, count: int) -> Reach:
     table = DeltaTable(str(path))
     version, first = table.version(), key[0]
     kinds = {field.name: str(getattr(field.type, "type", "")) for field in table.schema().fields}
-    kind = _KINDS.get(kinds.get(first, "")) if "." not in first else None  # which would name a part of a struct too
+    # Statistics have names of their own: a dot would be a part of a struct, and mapped columns are called otherwise.
+    kind = _KINDS.get(kinds.get(first, "")) if "." not in first and is_plain(table) else None
     actions = table.get_add_actions(flatten=True)
     if kind is None or not 0 < count <= MOST_KEYS or actions.num_rows < 2 or f"min.{first}" not in actions.schema.names:
         return Reach(path, version)
     asked = keys.selectExpr(f"{kind.spark.format(column(first).spark)} AS v").distinct().collect()
     values = sorted(row["v"] for row in asked)
+    if kind is _TEXT and any(UNKNOWN in value for value in values):  # bytes that are no text, and sort otherwise
+        return Reach(path, version)
     hits: list[tuple[int, int]] = []
     files: list[Path] = []
     paths = actions.column("path").to_pylist()

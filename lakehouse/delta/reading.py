@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,15 @@ def is_plain(table: DeltaTable) -> bool:
     if protocol.min_reader_version == 1:
         return True
     return protocol.min_reader_version >= 3 and set(protocol.reader_features or []) <= PLAIN
+
+
+def doubles(frame: DataFrame, key: Sequence[str]) -> bool:
+    """Whether two rows have one key."""
+    from pyspark.sql import functions as F
+
+    names = (f"`{name.replace('`', '``')}`" for name in key)
+    counts = frame.groupBy(*names).agg(F.count(F.lit(1)).alias("lakehouse_rows"))
+    return not counts.where("lakehouse_rows > 1").isEmpty()
 
 
 def has_columns_of(frame: DataFrame, path: Path) -> bool:

@@ -18,6 +18,8 @@ EPOCH = "lakehouse.epoch"
 """The table property that counts rebuilds and restores; a cursor of an earlier epoch says nothing."""
 MARK = "lakehouse"
 """What the user metadata of our commits starts with."""
+UPKEEP = f"{MARK} maintenance"
+"""What that of commits starts with that change no row, whatever was done before."""
 REBUILD = "lakehouse.rebuild"
 """The table property that says why the table is to be rebuilt: the epoch of which that was said, and words."""
 FINGERPRINT = "lakehouse.fingerprint"
@@ -74,7 +76,7 @@ class TableState:
             operation, note = described(self.path, version)
             if operation == "RESTORE":
                 return True
-            if operation is None or note.startswith(MARK):
+            if operation is None or (note.startswith(MARK) and not note.startswith(UPKEEP)):
                 return False
         return False
 

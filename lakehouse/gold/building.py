@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import (
     Commit,
     create,
+    doubles,
     has_columns_of,
     held,
     in_ranges,
     overwrite,
+    read_table,
     replace_by_difference,
     set_properties,
 )
@@ -29,6 +31,8 @@ from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+ROWS = "lakehouse_rows"
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,11 @@ def build_gold(
         others = None if part is None else elsewhere(session, path, part)
         future = result if others is None else others.unionByName(result)
         tally = gate.tally()
-        by_key = result.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), *tally.columns())
+        by_key = result.groupBy(*map(quoted, table.key)).agg(F.count("*").alias(ROWS), *tally.columns())
         null = " OR ".join(f"{quoted(name)} IS NULL" for name in needed if name in table.key)
         row = by_key.agg(
-            F.coalesce(F.sum("rows"), F.lit(0)).alias("rows"),
-            F.count_if(F.col("rows") > 1).alias("doubled"),
+            F.coalesce(F.sum(ROWS), F.lit(0)).alias("rows"),
+            F.count_if(F.col(ROWS) > 1).alias("doubled"),
             F.count_if(F.expr(null)).alias("null"),
             *tally.sums(),
         ).collect()[0]
@@ -81,7 +85,7 @@ def build_gold(
             _check_key(table, row["doubled"], row["null"], by_key)
             if others is not None and work.by not in table.key:  # else no two of its values have a key in common
                 twice = result.alias("s").join(others.alias("t"), same_key(table.key), "left_semi")
-                _check_key(table, twice.count(), 0, twice.withColumn("rows", F.lit(2)))
+                _check_key(table, twice.count(), 0, twice.withColumn(ROWS, F.lit(2)))
             warned |= gate.judge(future)
         except GateError as error:
             record_blocking(session, memory, table, work, future, gate)
@@ -105,7 +109,8 @@ def _write(
     if (work.state.epoch, work.state.fingerprint) != (work.epoch, work.fingerprint):
         # The new epoch begins before its first rows: whoever is killed between finds its cursor missing, and rebuilds.
         set_properties(session, path, table_properties(work.epoch, work.fingerprint))
-    if has_columns_of(result, path):
+    sound = work.action != "rebuild" or not doubles(read_table(session, path), table.key)
+    if sound and has_columns_of(result, path):
         return replace_by_difference(result, path, table.key, within=part.results("t.") if part else "")
     overwrite(ordered, path)
     return {"inserted": rows, "updated": 0, "deleted": 0}
@@ -124,7 +129,7 @@ def _check_key(table: Table, doubled: int, null: int, by_key: DataFrame) -> None
     if not doubled and not null:
         return
     any_null = " OR ".join(f"{quoted(name)} IS NULL" for name in table.key)
-    bad = by_key.where(f"rows > 1 OR {any_null}").select(*map(quoted, table.key)).limit(3).collect()
+    bad = by_key.where(f"{ROWS} > 1 OR {any_null}").select(*map(quoted, table.key)).limit(3).collect()
     sample = "; ".join(", ".join(f"{name}={row[name]}" for name in table.key) for row in bad)
     what = [f"{doubled:,} keys are there more than once"] * bool(doubled) + [f"{null:,} keys are null"] * bool(null)
     raise GateError(

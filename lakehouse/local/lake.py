@@ -12,7 +12,7 @@ from lakehouse.config import Project, load_project
 from lakehouse.delta.state import read_state
 from lakehouse.errors import LakehouseError, NotBuiltError, SetupError, UsageError, did_you_mean
 from lakehouse.local.snapshot import Snapshot, is_table, next_command
-from lakehouse.tables.beside import beside
+from lakehouse.tables.beside import ORIGIN
 from lakehouse.tables.definition import LAYERS
 
 if TYPE_CHECKING:
@@ -72,26 +72,24 @@ class Lake:
         ``_known_until`` (UTC; null for a row that it has now). Raises UsageError for a table that keeps none.
         """
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        now = self.arrow(address)
-        if KNOWN_FROM not in now.column_names:
-            raise UsageError(f"{address} keeps no versions", hint="Declare it with keep_versions=True and build it.")
-        until = pa.nulls(now.num_rows, pa.timestamp("us", tz="UTC"))
-        now = now.append_column(KNOWN_UNTIL, until)
-        folder = beside(self.project.state(address), "versions")
         state = read_state(self.project.path(address))
-        if state is None or not is_table(folder):
-            return now
-        ended = Snapshot(address, folder).arrow([*now.column_names, "_origin", "_upto"])
-        # Those of an earlier definition are none of this table's, and those of a commit that is not made yet are early.
-        origins = [one for one in ended.column("_origin").unique().to_pylist() if one.endswith(state.made_under)]
-        cursors = {origin: state.cursor(origin) for origin in origins}
-        kept = [
-            cursors.get(origin) is not None and upto <= cursors[origin]
-            for origin, upto in zip(*(ended.column(name).to_pylist() for name in ("_origin", "_upto")), strict=True)
-        ]
-        ended = ended.filter(pa.array(kept, pa.bool_())).select(now.column_names)
-        return pa.concat_tables([now, ended.cast(now.schema)])
+        now = self.arrow(address, version=state.version if state is not None else None)
+        if state is None or KNOWN_FROM not in now.column_names:
+            raise UsageError(f"{address} keeps no versions", hint="Declare it with keep_versions=True and build it.")
+        now = now.append_column(KNOWN_UNTIL, pa.nulls(now.num_rows, pa.timestamp("us", tz="UTC")))
+        parts = [now]
+        memory = self.project.state(address)
+        for folder in sorted(memory.parent.glob(f"{memory.name}.versions.*")):
+            kept = read_state(folder)
+            origin = kept.properties.get(ORIGIN, "") if kept is not None else ""
+            cursor = state.cursor(origin) if origin.endswith(state.made_under) else None
+            if cursor is not None:  # of this content, and not of a commit that is not made yet
+                ended = Snapshot(address, folder).arrow([*now.column_names, "_upto"])
+                ended = ended.filter(pc.less_equal(ended.column("_upto"), cursor)).select(now.column_names)
+                parts.append(ended.cast(now.schema))
+        return pa.concat_tables(parts)
 
     def known(self, address: str, by: datetime) -> pa.Table:
         """The rows that a silver table with ``keep_versions=True`` had at a moment, which needs a time zone."""

@@ -201,15 +201,15 @@ class Tally:
         """How many rows are asked about, and one aggregate for each rule."""
         from pyspark.sql import functions as F
 
-        failing = [F.count_if(self._fails(rule)).alias(f"rule{i}") for i, rule in enumerate(self.rules)]
-        return [F.count_if(self._asked()).alias("looked"), *failing]
+        failing = [F.count_if(self._fails(rule)).alias(f"lakehouse_rule{i}") for i, rule in enumerate(self.rules)]
+        return [F.count_if(self._asked()).alias("lakehouse_looked"), *failing]
 
     def sums(self) -> list[Column]:
-        """The aggregates of :meth:`columns` added up."""
+        """The aggregates of :meth:`columns` added up, without the first part of their names."""
         from pyspark.sql import functions as F
 
         names = ("looked", *(f"rule{i}" for i in range(len(self.rules))))
-        return [F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in names]
+        return [F.coalesce(F.sum(f"lakehouse_{name}"), F.lit(0)).alias(name) for name in names]
 
     def judge(self, counted: Any, rows: DataFrame, shown: Sequence[str]) -> dict[str, int]:
         """The counts of the rules that warn. Raises GateError for those that stop, with three of the failing rows."""

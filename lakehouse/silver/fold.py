@@ -239,5 +239,7 @@ def _to_remember(fold: Fold, remembered: bool) -> dict[str, Column]:
     older = [F.coalesce(sequence < F.col(f"{ORDER}.s"), F.lit(False)) for sequence in living.values()]
     differ = reduce(Column.__or__, older)
     if remembered:
-        differ = (differ | F.col(f"{MEMORY}.f").isNotNull()) & ~orders.eqNullSafe(F.col(f"{MEMORY}.f"))
+        known = {name: F.col(f"{MEMORY}.f.{quoted(name)}") for name in fold.merged}
+        later = [one.isNotNull() & (known[name].isNull() | (one > known[name])) for name, one in living.items()]
+        differ = (differ | F.col(f"{MEMORY}.f").isNotNull()) & reduce(Column.__or__, later)
     return {DELETED: F.when(news, deleted), ORDERS: F.when(F.col(LIVE) & differ, orders)}

@@ -122,16 +122,18 @@ def count(table: Table, rows: DataFrame, mark: str | None, gate: Gate) -> Judged
     """Law 1's counts. Raises GateError when a rule that must hold does not."""
     tally = gate.tally(WAIVED, (KIND, UPSERT))
     keyed, whole = F.col(KIND) != TRUNCATE, F.size(REASONS) == 0
-    good = [F.count_if(whole & keyed).alias("good"), F.count_if(whole & ~keyed).alias("truncates")]
+    counted = {"rows": F.count("*"), "good": F.count_if(whole & keyed), "truncates": F.count_if(whole & ~keyed)}
+    parts = [count.alias(f"lakehouse_{name}") for name, count in counted.items()]
+    newest = F.lit(None)
     if table.capture.late_by is not None and table.sequence_by:
-        good.append(F.max(F.when(whole, F.col(quoted(table.sequence_by)))).alias("mark"))
-    by_key = rows.groupBy(*map(quoted, table.key)).agg(F.count("*").alias("rows"), *good, *tally.columns())
-    newest = F.max("mark") if "mark" in by_key.columns else F.lit(None)
-    if mark is not None and table.sequence_by:
-        newest = F.greatest(newest, F.lit(mark).cast(rows.schema[table.sequence_by].dataType))
+        parts.append(F.max(F.when(whole, F.col(quoted(table.sequence_by)))).alias("lakehouse_mark"))
+        newest = F.max("lakehouse_mark")
+        if mark is not None:
+            newest = F.greatest(newest, F.lit(mark).cast(rows.schema[table.sequence_by].dataType))
+    by_key = rows.groupBy(*map(quoted, table.key)).agg(*parts, *tally.columns())
     row = by_key.agg(
-        *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in ("rows", "good", "truncates")),
-        F.count_if(F.col("good") > 0).alias("keys"),
+        *(F.coalesce(F.sum(f"lakehouse_{name}"), F.lit(0)).alias(name) for name in counted),
+        F.count_if(F.col("lakehouse_good") > 0).alias("keys"),
         newest.cast("string").alias("mark"),
         *tally.sums(),
     ).collect()[0]

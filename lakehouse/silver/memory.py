@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lakehouse.delta import Commit, append, create, overwrite, read_state, read_table
+from lakehouse.delta import Commit, append, create, read_state, read_table
 from lakehouse.delta.commit import quoted, table_properties
 from lakehouse.silver.fold import CUT, DELETED, MEMORY, ORDERS, Fold
 from lakehouse.silver.planning import Work
-from lakehouse.tables.beside import beside
+from lakehouse.tables.beside import ORIGIN, beside
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 
 def recalled(session: SparkSession, work: Work, state: Path) -> DataFrame | None:
     """What ranges before this one made the table remember under its origin; None for a table that remembers nothing."""
-    path = beside(state, "fold")
+    path = beside(state, "fold", work.origin)
     known = read_state(path)
-    if known is None or known.cursor(work.origin) is None:
-        return None
-    frame = read_table(session, path, known.version)
-    return frame.where((F.col("_origin") == work.origin) & (F.col("_upto") <= work.after))
+    return None if known is None else read_table(session, path, known.version).where(F.col("_upto") <= work.after)
 
 
 def of_keys(fold: Fold, frame: DataFrame, keys: DataFrame | None) -> DataFrame:
@@ -55,10 +52,7 @@ def cut_of(frame: DataFrame) -> DataFrame:
 def remember_fold(
     session: SparkSession, work: Work, state: Path, fold: Fold, changes: DataFrame | None, cut: DataFrame | None
 ) -> None:
-    """Append what the changes say, in one commit that is made at most once; the first of an origin replaces the others.
-
-    Columns and keys may have had other types then.
-    """
+    """Append what the changes say."""
     frames = []
     if changes is not None:
         told = changes.where(f"{DELETED} IS NOT NULL OR {ORDERS} IS NOT NULL")
@@ -75,15 +69,18 @@ def remember_fold(
     rows = frames[0]
     for other in frames[1:]:
         rows = rows.unionByName(other, allowMissingColumns=True)
-    rows = rows.select("*", F.lit(work.origin).alias("_origin"), F.lit(work.upto).cast("bigint").alias("_upto"))
-    path = beside(state, "fold")
-    known = read_state(path)
-    Commit(work.origin, work.upto, f"what batches {work.after + 1} to {work.upto} leave to be remembered").apply(
-        session
-    )
-    if known is None:
-        create(rows, path, properties=table_properties(0, "", feed=False))
-    elif known.cursor(work.origin) is None:
-        overwrite(rows, path)
+    note = f"what batches {work.after + 1} to {work.upto} leave to be remembered"
+    keep(session, work, rows, beside(state, "fold", work.origin), note)
+
+
+def keep(session: SparkSession, work: Work, rows: DataFrame, path: Path, note: str) -> None:
+    """Append rows, with the last batch of the range, to what the work's origin keeps; the first make the table.
+
+    The commit is made at most once.
+    """
+    rows = rows.select("*", F.lit(work.upto).cast("bigint").alias("_upto"))
+    Commit(work.origin, work.upto, note).apply(session)
+    if read_state(path) is None:
+        create(rows, path, properties=table_properties(0, "", feed=False) | {ORIGIN: work.origin})
     else:
         append(rows, path)

@@ -13,6 +13,7 @@ from lakehouse.delta import (
     Commit,
     apply_changes,
     create,
+    doubles,
     has_columns_of,
     held,
     in_ranges,
@@ -29,7 +30,7 @@ from lakehouse.silver.memory import remember_fold
 from lakehouse.silver.planning import Work
 from lakehouse.silver.quarantine import record_blocking
 from lakehouse.silver.rowwise import ORIGIN, with_origin
-from lakehouse.silver.state import Counts, mark_of, record
+from lakehouse.silver.state import Counts, has_receipt, mark_of, record
 from lakehouse.silver.versions import FROM, UNTIL, remember_versions
 from lakehouse.tables import Table
 from lakehouse.tables.quarantine import Place
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 
 MOST = 0.5
 """Of its rows: where a rebuild changes more of them, the table is written whole."""
+
+OLD_ROWS = (
+    "The table keeps its last good version. No new row is to blame: rows that the table has fail it now.\n"
+    "Mend the rule, or what it compares with, then run again."
+)
 
 
 def build_silver(
@@ -92,9 +98,12 @@ def build_silver(
                 try:
                     counts.warned.update(gate.judge(future))
                 except GateError as error:
-                    stopping = gate.with_blame(future, REASONS).where(f"{BATCH} IS NOT NULL")
-                    record_blocking(session, memory, work, rejects(stopping, columns), waived, gate)
-                    raise GateError(error.message, hint=_what_next(table.address)) from error
+                    # What has a receipt was let through once: a run that was killed is finished, whatever else changed.
+                    if not has_receipt(memory, work):
+                        stopping = gate.with_blame(future, REASONS).where(f"{BATCH} IS NOT NULL")
+                        record_blocking(session, memory, work, rejects(stopping, columns), waived, gate)
+                        hint = OLD_ROWS if stopping.isEmpty() else _what_next(table.address)
+                        raise GateError(error.message, hint=hint) from error
             record(session, memory, work.origin, counts, rejects(rows, events) if counts.quarantined else None, gate)
             if changes.versions is not None:
                 remember_versions(session, work, memory, changes.fold, changes.versions)
@@ -149,6 +158,8 @@ def _little(table: Table, changes: Changes, path: Path) -> bool:
     if not has_columns_of(changes.written, path):
         return False
     old = read_table(changes.frame.sparkSession, path)
+    if doubles(old, table.key):
+        return False
     with held(changes.differing_from(old)) as told:
         counts = {row[CHANGE]: row["count"] for row in told.groupBy(CHANGE).count().collect()}
         if sum(counts.values()) > MOST * changes.counts.get("inserted", 0):

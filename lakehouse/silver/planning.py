@@ -62,7 +62,7 @@ def plan_silver(
     if state is None:
         return _up_to_what_was_judged(work, memory, batches)
     cursor = state.cursor(work.origin)
-    why = _why_rebuild(state, fingerprint, cursor, batches, bronze) or _why_lost(work, memory, kept)
+    why = _why_rebuild(state, fingerprint, cursor, batches, bronze) or _why_lost(work, cursor, memory, kept)
     if why:
         judged = _judged(work, memory)
         if cursor is None and state.fingerprint == fingerprint and not state.restored and judged in batches:
@@ -100,10 +100,14 @@ def _up_to_what_was_judged(work: Work, memory: Path, batches: list[int]) -> Work
     return replace(work, upto=judged) if judged in batches and judged > work.after else work
 
 
-def _why_lost(work: Work, memory: Path, kept: Iterable[Beside]) -> str:
+def _why_lost(work: Work, cursor: int | None, memory: Path, kept: Iterable[Beside]) -> str:
+    """Why the table can't go on: what a later range needs of those before is gone."""
     for what in kept:
-        state = read_state(beside(memory, what))
-        if state is None or state.cursor(work.origin) is None:
+        if what == "receipts":
+            there = any(counts.upto == cursor for counts in receipts(memory, work.origin))
+        else:
+            there = read_state(beside(memory, what, work.origin)) is not None
+        if not there:
             return f"what is kept beside it ({what}) is not there any more"
     return ""
 

@@ -17,6 +17,8 @@ from lakehouse.tables.quarantine import KEPT_OUT, of_origin
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from lakehouse.silver.planning import Work
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -45,6 +47,11 @@ def receipts(path: Path, origin: str) -> list[Counts]:
         return []
     found = state.rows(f"SELECT _receipt FROM t WHERE _kind = 'receipt' AND {of_origin(origin)}")
     return sorted((Counts(**json.loads(row["_receipt"])) for row in found), key=lambda counts: counts.upto)
+
+
+def has_receipt(path: Path, work: Work) -> bool:
+    """Whether just this range was judged before, by a run that was killed since."""
+    return any((one.after, one.upto) == (work.after, work.upto) for one in receipts(path, work.origin))
 
 
 def mark_of(path: Path, origin: str, after: int) -> str | None:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.delta import Commit, append, create, overwrite, read_state
-from lakehouse.delta.commit import CHANGE, quoted, table_properties
+from lakehouse.delta.commit import CHANGE, quoted
 from lakehouse.silver.fold import (
     CUT,
     DELETED,
@@ -36,6 +35,7 @@ from lakehouse.silver.fold import (
     living,
     state_of,
 )
+from lakehouse.silver.memory import keep
 from lakehouse.silver.planning import Work
 from lakehouse.silver.rowwise import ORIGIN
 from lakehouse.tables.beside import beside
@@ -138,18 +138,10 @@ def with_knowledge(fold: Fold, changes: DataFrame, rows: DataFrame) -> DataFrame
 
 
 def remember_versions(session: SparkSession, work: Work, state: Path, fold: Fold, rows: DataFrame) -> None:
-    """Append the versions that ended, in one commit that is made at most once; the first of an origin replaces all."""
+    """Append the versions that ended."""
     ended = rows.where(f"{UNTIL} IS NOT NULL").select(*map(quoted, fold.types), FROM, UNTIL)
-    ended = ended.select("*", F.lit(work.origin).alias("_origin"), F.lit(work.upto).cast("bigint").alias("_upto"))
-    path = beside(state, "versions")
-    known = read_state(path)
-    Commit(work.origin, work.upto, f"what ended in batches {work.after + 1} to {work.upto}").apply(session)
-    if known is None:
-        create(ended, path, properties=table_properties(0, "", feed=False))
-    elif known.cursor(work.origin) is None:
-        overwrite(ended, path)
-    else:
-        append(ended, path)
+    note = f"what ended in batches {work.after + 1} to {work.upto}"
+    keep(session, work, ended, beside(state, "versions", work.origin), note)
 
 
 def _greatest(name: str, so_far: WindowSpec) -> Column:

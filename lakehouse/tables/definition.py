@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Lateness: TypeAlias = "timedelta | int | float"
 """How far behind a sequence may be: of a time or a date a timedelta, of a number a number."""
-Beside = Literal["fold", "versions"]
+Beside = Literal["fold", "versions", "receipts"]
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -97,8 +97,12 @@ class Table:
         """What a silver table keeps beside its rows and can't be right without."""
         capture = self.capture
         forgets = capture.apply_as_deletes or capture.apply_as_truncates or capture.ignore_null_updates
-        fold: tuple[Beside, ...] = ("fold",) if self.sequence_by and forgets else ()
-        return (*fold, "versions") if capture.keep_versions else fold
+        needed: dict[Beside, bool] = {
+            "fold": bool(self.sequence_by and forgets),
+            "versions": capture.keep_versions,
+            "receipts": capture.late_by is not None,
+        }
+        return tuple(what for what, wanted in needed.items() if wanted)
 
     @property
     def ordering(self) -> dict[str, str]:
@@ -200,7 +204,7 @@ def _checked(where: str, capture: Capture, sequence_by: str | None, key: Sequenc
 
 
 def _negative(late_by: Lateness) -> bool:
-    return late_by < timedelta(0) if isinstance(late_by, timedelta) else late_by < 0
+    return late_by < timedelta(0) if isinstance(late_by, timedelta) else not late_by >= 0  # NaN is neither
 
 
 def _address(where: str, parameter: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from lakehouse.delta.reach import reach
 
 DAY, MOMENT = date(1969, 12, 20), datetime(1969, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+BYTES = ["61", "C328", "E282AC", "F09F9880"]
 KINDS: dict[str, Callable[[int], Any]] = {
     "int": lambda n: n - 30,
     "string": lambda n: f"{'é' * (n % 40)}\u1234{n}'\\" if n % 2 else f"{chr(0x10300 + n)} {n}",
@@ -44,3 +45,14 @@ def test_every_row_of_a_key_is_within_reach(spark: Any, tmp_path: Path, kind: st
             whole = spark.read.format("delta").load(str(path)).alias("t").where(found.condition)
             assert {row["n"] for row in whole.join(keys, "a_key").collect()} == rows
         assert kind == "double" or count > 1 or near.count() <= 10, "one key is in one file"
+
+
+def test_bytes_that_are_no_text_are_looked_for_everywhere(spark: Any, tmp_path: Path) -> None:
+    """Python gets another character for them, which sorts elsewhere."""
+    path = tmp_path / "t"
+    frame = spark.createDataFrame([(text,) for text in BYTES], "hex string").selectExpr(
+        "CAST(unhex(hex) AS STRING) AS k"
+    )
+    frame.coalesce(1).sortWithinPartitions("k").write.format("delta").option("maxRecordsPerFile", 3).save(str(path))
+    found = reach(path, ["k"], frame.where("hex(k) = 'C328'"), 1)
+    assert (found.files, found.condition) == (None, "")

@@ -90,7 +90,8 @@ def test_batch_by_batch(spark: Any, make_project: Any, monkeypatch: pytest.Monke
     states = captured(project, seed, 2, monkeypatch) if seed == 1 else captured(project, seed, 4)
     known_then(project, states["newest"])
     for what in ("newest.versions", "filled.fold"):
-        shutil.rmtree(project.root / "state" / "silver" / what)
+        (folder,) = (project.root / "state" / "silver").glob(f"{what}.*")
+        shutil.rmtree(folder)
     again = {result.address: result.note for result in run(project).results if result.status == "done"}
     assert again == {
         f"silver.{name}": f"what is kept beside it ({what}) is not there any more"
@@ -272,3 +273,76 @@ def test_a_new_column_keeps_what_was_deleted_deleted(spark: Any, make_project: A
     # A key that changes is a delete of the old one and an insert of the new one.
     found = land(4, {"id": "b", "seq": "6", "op": "delete"}, {"id": "B", "seq": "6", "op": "upsert", "more": "z"})
     assert [row["id"] for row in found] == ["B", "c"]
+
+
+ODD = """
+from lakehouse import silver
+
+@silver.table(
+    key="good", sequence_by="rows", apply_as_deletes="op = 'delete'", except_column_list=["op"], keep_versions=True
+)
+def things(bronze_things):
+    return bronze_things.select("good", "rows", "op")
+"""
+
+
+@pytest.mark.torture
+def test_a_rebuild_that_is_given_up_leaves_what_was_remembered(
+    spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new definition is killed on its way and taken back: what was deleted stays deleted, what was known is known."""
+    project = make_project(SOURCES, ODD)
+
+    def land(number: int, key: str, rows: str, op: str) -> None:
+        line = json.dumps({"good": key, "rows": rows, "op": op})
+        (project.folder / "data" / "raw" / f"{number}.jsonl").write_text(f"{line}\n")
+
+    for number, event in enumerate([("a", "1", "upsert"), ("a", "5", "delete"), ("b", "2", "upsert")]):
+        land(number, *event)
+        assert run(project).exit_code == 0
+    make_project(SOURCES, ODD.replace('"op")', '"op").where("true")'))
+    with monkeypatch.context() as patched:
+        dies(patched, "lakehouse.silver.merging", "remember_fold", "after")
+        with pytest.raises(Killed):
+            run(project)
+    make_project(SOURCES, ODD)
+    land(3, "a", "3", "upsert")
+    assert run(project, wait=60).exit_code == 0
+    assert [row["good"] for row in rows_of(project.path("silver.things"))] == ["b"]
+    assert sorted(Lake(project).versions("silver.things").column("good").to_pylist()) == ["a", "b"]
+    shutil.rmtree(project.path("silver.things"))
+    land(4, "a", "4", "upsert")
+    assert run(project).exit_code == 0
+    assert [row["good"] for row in rows_of(project.path("silver.things"))] == ["b"]
+
+
+FRESH = """
+from pyspark.sql import functions as F
+from lakehouse import silver
+from lakehouse.quality import fresh_within
+
+@silver.table(key="id", expect=[fresh_within("at", "2h")])
+def things(bronze_things):
+    return bronze_things.select("id", F.to_timestamp("at").alias("at"))
+"""
+
+
+@pytest.mark.torture
+def test_what_was_let_through_once_is_finished(spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between receipt and table, and started again when what was fresh is not any more."""
+    from lakehouse.pipeline import workspace
+
+    project = make_project(SOURCES, FRESH)
+    now = [datetime.fromisoformat("2026-01-01T12:00Z")]
+    monkeypatch.setattr(workspace.Workspace, "now", lambda self: now[0])
+    line = json.dumps({"id": "a", "at": "2026-01-01 11:00:00"})
+    (project.folder / "data" / "raw" / "1.jsonl").write_text(f"{line}\n")
+    with monkeypatch.context() as patched:
+        dies(patched, "lakehouse.silver.merging", "record", "after")
+        with pytest.raises(Killed):
+            run(project)
+    now[0] = datetime.fromisoformat("2026-01-01T17:00Z")
+    line = json.dumps({"id": "b", "at": "2026-01-01 16:30:00"})
+    (project.folder / "data" / "raw" / "2.jsonl").write_text(f"{line}\n")
+    assert run(project, wait=60).exit_code == 0
+    assert sorted(row["id"] for row in rows_of(project.path("silver.things"))) == ["a", "b"]

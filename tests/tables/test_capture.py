@@ -20,6 +20,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"late_by": timedelta(days=1)}, "late_by needs sequence_by"),
     ({"late_by": "3 days", "sequence_by": "seq"}, "no length of time and no number"),
     ({"late_by": timedelta(-1), "sequence_by": "seq"}, "no length of time and no number"),
+    ({"late_by": float("nan"), "sequence_by": "seq"}, "no length of time and no number"),
     ({"late_by": True, "sequence_by": "seq"}, "no length of time and no number"),
 ]
 
@@ -47,7 +48,7 @@ def test_what_is_kept_beside_a_table_and_what_is_said_of_it() -> None:
     def orders(bronze_orders: Any) -> Any:
         return bronze_orders
 
-    assert orders.beside == ("fold", "versions")
+    assert orders.beside == ("fold", "versions", "receipts")
     assert orders.ordering == {
         "sequence_by": "seq",
         "apply_as_deletes": "op = 'D'",
