@@ -88,7 +88,7 @@ def test_a_rebuild_that_was_killed_goes_on_by_itself(shop: Project, monkeypatch:
             rebuild(shop, select=sorted(asked))
     assert actions(shop) == {"bronze.orders": "unchanged", "silver.orders": "rebuild", "gold.totals": "rebuild"}
     assert {step.why for step in plan(shop).changes} == {"somebody asked for it"}
-    for where in ("silver.merging.set_properties", "silver.merging.overwrite"):
+    for where in ("silver.merging.set_properties", "silver.merging.apply_changes"):
         with monkeypatch.context() as patch:
             patch.setattr(f"lakehouse.{where}", killed)
             with pytest.raises(KeyboardInterrupt):

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -330,11 +331,11 @@ def things(bronze_things):
 @pytest.mark.torture
 def test_what_was_let_through_once_is_finished(spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between receipt and table, and started again when what was fresh is not any more."""
-    from lakehouse.pipeline import workspace
+    from lakehouse.pipeline.workspace import Workspace
 
     project = make_project(SOURCES, FRESH)
     now = [datetime.fromisoformat("2026-01-01T12:00Z")]
-    monkeypatch.setattr(workspace.Workspace, "now", lambda self: now[0])
+    monkeypatch.setattr("lakehouse.pipeline.running.Workspace", partial(Workspace, now=lambda: now[0]))
     line = json.dumps({"id": "a", "at": "2026-01-01 11:00:00"})
     (project.folder / "data" / "raw" / "1.jsonl").write_text(f"{line}\n")
     with monkeypatch.context() as patched:
