@@ -5,6 +5,7 @@ No row changes, so nothing that reads a table takes maintenance for a change of 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from lakehouse.config import Project
 from lakehouse.delta import TableState, locked, read_state, set_properties
 from lakehouse.delta.cleaning import Litter, find_litter, remove
 from lakehouse.delta.compacting import Compaction, Extent, compact, extent, plan_compaction
+from lakehouse.delta.log import commits, committed_at
 from lakehouse.delta.pins import Pin, holding, pins
 from lakehouse.errors import LakehouseError
 from lakehouse.features.pins import published
@@ -23,6 +25,7 @@ from lakehouse.pipeline.report import Event, Listener, Report, Result
 from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace, clock
 from lakehouse.spark import open_session
+from lakehouse.tables.beside import ORIGIN
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -122,9 +125,25 @@ def _address(
         return [_kept(spark, workspace, address, part, path, before) for part, path in paths.items()]
 
 
+def _given_up(workspace: Workspace, address: str, state: TableState, before: datetime) -> bool:
+    """Whether it is what a table kept beside it under an origin that is not its own, and was not written since."""
+    origin, table = state.properties.get(ORIGIN), read_state(workspace.project.path(address))
+    if origin is None or table is None or origin.endswith(table.made_under):
+        return False
+    _, newest = commits(state.path)[-1]
+    return committed_at(newest) < before
+
+
+def _gone(address: str, part: str, state: TableState) -> Upkeep:
+    was = extent(state)
+    return Upkeep(address, part, was, Extent(0, 0), removed=was.files, removed_bytes=was.bytes)
+
+
 def _looked(workspace: Workspace, address: str, part: str, path: Path, before: datetime) -> Upkeep:
     """What is to be done, found without a JVM."""
     state = _there(path)
+    if _given_up(workspace, address, state, before):
+        return _gone(address, part, state)
     work = _compaction(workspace, address, part, state)
     litter = find_litter(state, before, _pins(workspace.project))
     return _upkeep(address, part, state, state, work, litter)
@@ -132,6 +151,9 @@ def _looked(workspace: Workspace, address: str, part: str, path: Path, before: d
 
 def _kept(spark: SparkSession, workspace: Workspace, address: str, part: str, path: Path, before: datetime) -> Upkeep:
     project, first = workspace.project, _there(path)
+    if _given_up(workspace, address, first, before):
+        shutil.rmtree(path)
+        return _gone(address, part, first)
     _spare_log(spark, first, pins(_folder(project)))
     work = _compaction(workspace, address, part, first)
     if work.why:
