@@ -58,7 +58,8 @@ def _with_rules(lake: Lake) -> list[str]:
 
     states = lake.project.root / "state"
     folders = [folder for layer in ("silver", "gold") for folder in sorted((states / layer).glob("*"))]
-    return [f"{folder.parent.name}.{folder.name}" for folder in folders if is_table(folder)]
+    # With a dot it is what a silver table keeps beside it, which holds no results.
+    return [f"{folder.parent.name}.{folder.name}" for folder in folders if "." not in folder.name and is_table(folder)]
 
 
 def _last(results: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -36,6 +36,8 @@ def judged(shop: Path) -> Path:
         ("in_range(amount, 0, 9)", "warned", 1234, [{"id": 1, "amount": 10}, {"id": 2, "amount": "\x1b[31m"}]),
     )
     write(shop, "silver.customers", "2026-01-02T00:00:00+00:00", ("unique(name)", "failed", 2, [{"name": "Zoë"}]))
+    beside = shop / "data" / "lake" / "state" / "silver" / "orders.versions.1f0c9a5b"
+    write_deltalake(beside, pa.table({"id": [1]}))  # what keep_versions keeps, which is no table's results
     return shop
 
 
