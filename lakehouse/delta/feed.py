@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
 
+from lakehouse.delta.log import actions
 from lakehouse.quality.literals import column
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ def read_feed(path: Path, after: int, upto: int) -> Feed:
     for version in range(after + 1, upto + 1):
         file = path / "_delta_log" / f"{version:020d}.json"
         try:
-            lines = file.read_text().splitlines()
+            found = list(actions(file))
         except OSError as error:
             raise NoFeedError(f"has no log of its version {version} any more") from error
-        for action in map(json.loads, filter(None, lines)):
+        for action in found:
             (kind, content), *_ = action.items()
             if kind == "metaData":
                 metadata.append(content)

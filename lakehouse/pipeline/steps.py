@@ -138,11 +138,9 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
         return Result(address, "build", "unchanged")
     project = workspace.project
     inputs = {name: project.path(name) for name in work.versions}
-    read = {
-        name: partial(Other, read_table(session, inputs[name], version), version)
-        for name, version in work.versions.items()
-    }
-    analyse(workspace, address, [read_table(session, inputs[name], version) for name, version in work.versions.items()])
+    frames = {name: read_table(session, inputs[name], version) for name, version in work.versions.items()}
+    read = {name: partial(Other, frame, work.versions[name]) for name, frame in frames.items()}
+    analyse(workspace, address, list(frames.values()))
     gate = gate_of(session, workspace, address, {"versions": work.versions}, read)
     paths = project.path(address), project.state(address)
     done = build_gold(session, workspace.graph.table(address), work, inputs, *paths, gate)
