@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse import gold
-from lakehouse.quality import in_range
+from lakehouse.quality import in_range, references
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -20,7 +20,13 @@ LATE_MINUTES = 15
 """A flight is late when it arrives more than this many minutes after its schedule."""
 
 
-@gold.table(key=["scheduled_at", "carrier", "flight", "origin"])
+@gold.table(
+    key=["scheduled_at", "carrier", "flight", "origin"],
+    expect=[
+        references("carrier", "silver.airlines", "carrier", on_fail="fail"),
+        references("dest", "silver.airports", "faa", on_fail="warn"),  # those of Puerto Rico are not in the list
+    ],
+)
 def departures(silver_flights: DataFrame) -> DataFrame:
     """One row per scheduled departure: the keys to look features up with, and the label ``late``.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse import silver
-from lakehouse.quality import expression, in_range, matches, not_null, one_of, references, row_count, unique
+from lakehouse.quality import expression, in_range, matches, not_null, one_of, row_count, unique
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -59,8 +59,6 @@ def scheduled_minutes() -> Column:
         in_range("dep_delay", -120, 1500),
         expression("arrived_at > departed_at"),
         matches("tailnum", "^N[0-9A-Z]+$", on_fail="warn"),
-        references("carrier", "silver.airlines", "carrier"),
-        references("dest", "silver.airports", "faa", on_fail="warn"),  # those of Puerto Rico are not in the list
     ],
 )
 def flights(bronze_flights: DataFrame) -> DataFrame:

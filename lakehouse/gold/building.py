@@ -24,7 +24,7 @@ from lakehouse.errors import DefinitionError, GateError
 from lakehouse.gold import receipts
 from lakehouse.gold.part import Part
 from lakehouse.gold.planning import Work
-from lakehouse.gold.quarantine import record_blocking, record_results
+from lakehouse.gold.quarantine import record_blocking
 from lakehouse.gold.refreshing import check_column, computed, elsewhere
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
@@ -91,9 +91,7 @@ def build_gold(
             record_blocking(session, memory, table, work, future, gate)
             hint = f"{error.hint}\nIts rows: lakehouse quarantine show {table.address}"
             raise GateError(error.message, hint=hint) from error
-        record_results(session, memory, work, gate)
-        if work.by is not None:
-            receipts.record(session, memory, work.origin, work.cursor, work.versions)
+        receipts.record(session, memory, work, gate)
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"], part)
     return Built(rows=row["rows"], warned=warned, why=refresh.why, **done)

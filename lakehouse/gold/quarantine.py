@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, read_state, remember, remember_stop
+from lakehouse.delta import Commit, read_state, remember_stop
 from lakehouse.delta.commit import quoted
 from lakehouse.delta.reading import EXACT
 from lakehouse.gold.planning import Work
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
-from lakehouse.tables.quarantine import KEPT_OUT, Quarantined, kept_out
+from lakehouse.tables.quarantine import Quarantined, kept_out
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -26,18 +26,6 @@ def blocked(address: str, work: Work, memory: Path) -> list[Quarantined]:
     if state is None or work.action == "unchanged":
         return []
     return kept_out(state, address, "blocking", work.origin, work.cursor - 1)
-
-
-def record_results(session: SparkSession, memory: Path, work: Work, gate: Gate) -> None:
-    """Keep what the rules of a table that is about to be written found; nothing for one without rules."""
-    from pyspark.sql import functions as F
-
-    results = gate.rows(session, work.cursor)
-    if results is not None:
-        Commit(f"{work.origin}:quality", work.cursor, "what its rules found").apply(session)
-        others = {name: kind for name, kind in KEPT_OUT.items() if name not in results.columns}
-        empty = (F.lit(None).cast(kind).alias(name) for name, kind in others.items())  # what stops it may come later
-        remember(results.select("*", *empty, F.lit(work.origin).alias("_origin")), memory)
 
 
 def record_blocking(

@@ -1,4 +1,4 @@
-"""Which versions of its inputs a gold table was made of: a row that it remembers beside it.
+"""What a gold table remembers beside it of each build: which versions of its inputs it reads, and what its rules found.
 
 It is written before the table's own commit. The table's cursor says which receipt counts, so one that was written by a
 run that was killed before it committed counts for nothing.
@@ -7,6 +7,7 @@ run that was killed before it committed counts for nothing.
 from __future__ import annotations
 
 import json
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ from lakehouse.delta import Commit, read_state, remember
 from lakehouse.tables.quarantine import KEPT_OUT, of_origin
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
+
+    from lakehouse.gold.planning import Work
+    from lakehouse.quality.gate import Gate
 
 
 def made_of(memory: Path, origin: str, cursor: int | None) -> dict[str, int] | None:
@@ -27,20 +31,21 @@ def made_of(memory: Path, origin: str, cursor: int | None) -> dict[str, int] | N
     return dict(json.loads(found[0]["_receipt"])["versions"]) if found else None
 
 
-def receipt(session: SparkSession, origin: str, cursor: int, versions: dict[str, int]) -> DataFrame:
-    """The one row to remember."""
+def record(session: SparkSession, memory: Path, work: Work, gate: Gate) -> None:
+    """Remember both in one commit, made at most once: the versions where ``refresh=by(…)`` will ask for them, what
+    the rules found where there are some.
+    """
     from pyspark.sql import functions as F
 
-    values = {"_batch": F.lit(cursor)}
-    return session.range(1, numPartitions=1).select(
-        F.lit("receipt").alias("_kind"),
-        F.lit(json.dumps({"versions": versions})).alias("_receipt"),
-        *(values.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in KEPT_OUT.items()),
-        F.lit(origin).alias("_origin"),
-    )
-
-
-def record(session: SparkSession, memory: Path, origin: str, cursor: int, versions: dict[str, int]) -> None:
-    """Remember it, in one commit; a second time it changes nothing."""
-    Commit(f"{origin}:receipt", cursor, "what the table is about to be made of").apply(session)
-    remember(receipt(session, origin, cursor, versions), memory)
+    frames = [] if (found := gate.rows(session, work.cursor)) is None else [found]
+    if work.by is not None:
+        told = json.dumps({"versions": work.versions})
+        kind = session.range(1, numPartitions=1).select(F.lit("receipt").alias("_kind"))
+        frames.append(kind.withColumns({"_batch": F.lit(work.cursor).cast("bigint"), "_receipt": F.lit(told)}))
+    if not frames:
+        return
+    rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
+    # What stops the table may come later: the columns are those of all that is remembered.
+    others = {name: F.lit(None).cast(kind) for name, kind in KEPT_OUT.items() if name not in rows.columns}
+    Commit(f"{work.origin}:receipt", work.cursor, "what the table is about to be made of").apply(session)
+    remember(rows.withColumns({**others, "_origin": F.lit(work.origin)}), memory)

@@ -91,8 +91,8 @@ def changes_of(
 ) -> Iterator[Changes]:
     """The changes, computed once and held until the context ends; nothing is written.
 
-    ``good`` are the events; a table that is made anew is compared with no rows. ``paths`` are the table's and that of
-    its state; ``landed`` says when each batch landed.
+    ``good`` are the events, which are held too; a table that is made anew is compared with no rows. ``paths`` are the
+    table's and that of its state; ``landed`` says when each batch landed.
     """
     path, state = paths
     types = {field.name: field.dataType for field in good.schema.fields}
@@ -127,7 +127,8 @@ def changes_of(
             known = knowledge(landed)
             versions = stack.enter_context(held(timeline(session, fold, events, old, remembered, cuts, known)))
             frame = with_knowledge(fold, frame, versions)
-        frame = stack.enter_context(held(frame))
+        if merging or versions is not None or not found.single:  # else each is a row of ``good``, which is held
+            frame = stack.enter_context(held(frame))
         told = [F.count_if(F.col(name).isNotNull()).alias(name) for name in (DELETED, ORDERS)]
         rows = frame.groupBy(CHANGE).agg(F.count(F.lit(1)).alias("rows"), F.count_if(TOUCHED).alias("keys"), *told)
         of_each = rows.collect()
