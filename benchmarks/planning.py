@@ -1,4 +1,4 @@
-"""Check and plan a large project: hundreds of sources and tables, all built, with and without something new."""
+"""Check, plan and run a large project: hundreds of sources and tables, all built, with and without something new."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from benchmarks.figures import Figure
 from benchmarks.measure import BenchmarkError, Cost, Rounds, in_turn
 from benchmarks.workbench import Workbench
 
-SOURCES, SILVER = 300, 200
-GOLD = 100
-"""Each of three silver tables."""
+SOURCES, SILVER, GOLD = 300, 200, 100
+"""Each gold table is of three silver ones."""
+TENTH = 10
 SILVER_TABLE = """
 @silver.table(key="id")
 def t{number:03}(bronze_s{number:03}):
@@ -29,8 +29,9 @@ INTERPRETER = "the same Python's start and end: `python -c pass`"
 
 def planning(bench: Workbench) -> Iterator[Figure]:
     """300 sources and 300 tables that are all built; then a new file at every source."""
-    project = _project(bench.folder / "planning")
+    project, small = _project(bench.folder / "planning"), _project(bench.folder / "planning-small", TENTH)
     _built(project)
+    _built(small)
 
     def planned(waiting: int) -> Cost:
         done, answer = bench.answer(project, "plan")
@@ -50,6 +51,14 @@ def planning(bench: Workbench) -> Iterator[Figure]:
     yield bench.wall("planning: check", rounds(("check",), 0), goal=5.0, how=how, floor_is=INTERPRETER)
     how = f"`lakehouse plan` of {many}, nothing new"
     yield bench.wall("planning: nothing new", rounds(("plan",), 0), goal=2.0, how=how, floor_is=INTERPRETER)
+    bench.begin()
+    runs = in_turn(
+        bench.rounds(3), lambda: bench.lakehouse(project, "run").cost, lambda: bench.lakehouse(small, "run").cost
+    )
+    tenth = f"a project of {SOURCES // TENTH} sources and {(SILVER + GOLD) // TENTH} tables"
+    how = f"`lakehouse run` of {many}, nothing new"
+    yield bench.wall("planning: run, nothing new", runs, goal=180.0, how=how, floor_is=f"the same of {tenth}")
+    yield bench.memory("planning: run, nothing new", runs)
     for number in range(SOURCES):
         (project / "raw" / f"{number:03}" / "2.csv").write_text("id,value\n2,2\n")
     how = f"`lakehouse plan` of {many}, a new file at every source"
@@ -57,18 +66,20 @@ def planning(bench: Workbench) -> Iterator[Figure]:
     yield bench.wall("planning: all is new", rounds(("plan",), waiting), goal=2.0, how=how, floor_is=INTERPRETER)
 
 
-def _project(folder: Path) -> Path:
+def _project(folder: Path, part: int = 1) -> Path:
+    """A project of that part of the sources and tables."""
+    sources, silver, gold = SOURCES // part, SILVER // part, GOLD // part
     for below in ("conf", "jobs/many"):
         (folder / below).mkdir(parents=True)
-    sources = [f"  s{n:03}: {{type: files, format: csv, path: raw/{n:03}/*.csv}}\n" for n in range(SOURCES)]
-    conf = f"name: many\nroot: lake\ntables: jobs.many\nsources:\n{''.join(sources)}"
+    lines = [f"  s{n:03}: {{type: files, format: csv, path: raw/{n:03}/*.csv}}\n" for n in range(sources)]
+    conf = f"name: many\nroot: lake\ntables: jobs.many\nsources:\n{''.join(lines)}"
     (folder / "conf" / "base.yaml").write_text(conf)
     (folder / "jobs" / "__init__.py").touch()
     (folder / "jobs" / "many" / "__init__.py").touch()
     head = "from pyspark.sql import functions as F\n\nfrom lakehouse import gold, silver\n"
-    tables = "".join(SILVER_TABLE.format(number=n) for n in range(SILVER))
+    tables = "".join(SILVER_TABLE.format(number=n) for n in range(silver))
     (folder / "jobs" / "many" / "silver.py").write_text(head + tables)
-    three = ((n, (n + 1) % SILVER, (n + 2) % SILVER) for n in range(GOLD))
+    three = ((n, (n + 1) % silver, (n + 2) % silver) for n in range(gold))
     tables = "".join(GOLD_TABLE.format(number=one, second=two, third=three_) for one, two, three_ in three)
     (folder / "jobs" / "many" / "gold.py").write_text(head + tables)
     return folder
@@ -86,7 +97,7 @@ def _built(folder: Path) -> None:
     workspace = Workspace(load_project(folder))
     project = workspace.project
     now = datetime.now(UTC)
-    for number in range(SOURCES):
+    for number in range(len(project.config.sources)):
         file = folder / "raw" / f"{number:03}" / "1.csv"
         file.parent.mkdir(parents=True)
         file.write_text("id,value\n1,1\n")

@@ -76,9 +76,9 @@ class Workbench:
             raise BenchmarkError(f"lakehouse {' '.join(words)} answered with {type(found).__name__}")
         return done, found
 
-    def python(self, *words: str) -> Done:
+    def python(self, *words: str, limit_s: float = 600.0) -> Done:
         """The same Python, from the repository's root."""
-        return run([sys.executable, *words], REPOSITORY)
+        return run([sys.executable, *words], REPOSITORY, limit_s=limit_s)
 
     def begin(self) -> None:
         """Note how busy the machine is; call it when all is prepared, before the first round."""

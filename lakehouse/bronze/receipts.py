@@ -68,7 +68,8 @@ def _by_file(path: Path, state: TableState) -> list[dict[str, Any]]:
     from pyarrow.parquet import ParquetFile
 
     known = _known.get(path, {})
-    uris = state.table.file_uris(file_pruning_predicate=RECEIPT)
-    files = [path.joinpath(*map(unquote, uri.rsplit("/", 2)[1:])) for uri in uris]  # below the partition's folder
+    added = state.table.get_add_actions(flatten=True)
+    kinds = zip(*(added.column(name).to_pylist() for name in ("path", "partition._kind")), strict=True)
+    files = [path / unquote(name) for name, kind in kinds if kind == "receipt"]
     _known[path] = {file: known.get(file) or ParquetFile(file).read(columns=COLUMNS).to_pylist() for file in files}
     return [row for rows in _known[path].values() for row in rows]

@@ -76,11 +76,13 @@ class _Reader:
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         try:
-            # Events come from a flat loop: the limits are checked before anything recursive sees the text.
-            self._refuse_events(YAML(typ="safe", pure=True).parse(text))
+            # Events come from a flat loop: the limits are checked before anything recursive sees them.
+            events = list(self._allowed(YAML(typ="safe", pure=True).parse(text)))
             if self.problems:
                 return None, self.problems
-            top = YAML(typ="safe", pure=True).compose(text)
+            yaml = YAML(typ="safe", pure=True)
+            yaml.Parser = lambda **_: _Parsed(events)
+            top = yaml.compose("")
             node = Node({}, self.name, 1) if top is None else self._node(top, (), 0)
         except _RefusedError as stop:
             return None, [Problem(self.name, stop.line, "", stop.text)]
@@ -97,7 +99,7 @@ class _Reader:
             self._problem(node.line, (), "must be a mapping, such as 'name: flights'")
         return (None if self.problems else node), self.problems
 
-    def _refuse_events(self, events: Iterator[Any]) -> None:
+    def _allowed(self, events: Iterator[Any]) -> Iterator[Any]:
         depth = 0
         documents = 0
         for event in events:
@@ -115,6 +117,7 @@ class _Reader:
             tag = getattr(event, "tag", None)
             if tag is not None and str(tag) != "!":
                 self._problem(line, (), f"has a tag ({str(tag)[:40]}); configuration is plain data")
+            yield event
 
     def _node(self, node: Any, path: tuple[str, ...], depth: int) -> Node:
         line = node.start_mark.line + 1
@@ -150,6 +153,29 @@ class _Reader:
 
     def _problem(self, line: int, path: tuple[str, ...], text: str) -> None:
         self.problems.append(Problem(self.name, line, ".".join(path), text))
+
+
+class _Parsed:
+    """A parser whose events are there already: to parse takes far longer than all that is done with them."""
+
+    def __init__(self, events: list[Any]) -> None:
+        self._events, self._next = events, 0
+
+    def check_event(self, *kinds: type) -> bool:
+        return isinstance(self._events[self._next], kinds)
+
+    def peek_event(self) -> Any:
+        return self._events[self._next]
+
+    def get_event(self) -> Any:
+        self._next += 1
+        return self._events[self._next - 1]
+
+    def dispose(self) -> None:
+        """There is nothing to let go."""
+
+    def reset_parser(self) -> None:
+        """The same."""
 
 
 class _RefusedError(Exception):

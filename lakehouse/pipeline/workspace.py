@@ -58,14 +58,17 @@ class Workspace:
         return self._look(self.project.path(address))
 
     def look_ahead(self) -> None:
-        """Open the logs of all tables, several at a time. One that can't be read is named by who asks for it."""
+        """Read the logs and receipts of all tables, several at a time. One that can't be read is named by who asks."""
 
-        def look(path: Path) -> None:
+        def look(address: str) -> None:
             with suppress(LakehouseError):
-                self._look(path)
+                if address.startswith("bronze."):
+                    self.receipts(address)
+                else:
+                    self.state(address)
 
         with ThreadPoolExecutor() as pool:
-            list(pool.map(look, map(self.project.path, self.graph.order())))
+            list(pool.map(look, self.graph.order()))
 
     def _look(self, path: Path) -> TableState | None:
         return self._once(str(path), lambda: read_state(path))
