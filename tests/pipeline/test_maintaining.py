@@ -186,7 +186,7 @@ def test_clustered_by_key_a_table_is_still_plain_files(
 
 @pytest.mark.torture
 def test_a_thousand_batches(spark: Any, make_project: Any) -> None:
-    """A batch lands each round, every fifth is built, every fiftieth maintained: files and log do not grow."""
+    """A batch lands each round, every tenth is built, every fiftieth maintained: files and log do not grow."""
     project: Project = make_project(SOURCES, TABLES)
     landed: list[Row] = []
     for number in range(1, 1001):
@@ -194,7 +194,7 @@ def test_a_thousand_batches(spark: Any, make_project: Any) -> None:
         write(project.folder, f"{number:04}", rows)
         landed += rows
         assert ingest(project).exit_code == 0
-        if number % 5 == 0:
+        if number % 10 == 0:
             assert build(project).exit_code == 0
         if number % 50 == 0:
             kept(project, now=later())
