@@ -9,14 +9,13 @@ from lakehouse.delta.commit import (
     create,
     in_ranges,
     overwrite,
-    remember,
-    remember_stop,
     replace_by_difference,
     set_properties,
 )
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
 from lakehouse.delta.reading import doubles, has_columns_of, held, is_plain, read_table
+from lakehouse.delta.remembering import remember, remember_notes, remember_stop
 from lakehouse.delta.state import Look, TableState, read_state
 
 __all__ = [
@@ -39,6 +38,7 @@ __all__ = [
     "read_state",
     "read_table",
     "remember",
+    "remember_notes",
     "remember_stop",
     "replace_by_difference",
     "set_properties",

@@ -40,7 +40,12 @@ class Commit:
         """Set it on a session; every later write of that session carries it, so a session serves one table."""
         session.conf.set("spark.databricks.delta.write.txnAppId", self.application)
         session.conf.set("spark.databricks.delta.write.txnVersion", str(self.version))
-        session.conf.set("spark.databricks.delta.commitInfo.userMetadata", f"{MARK} {self.note}")
+        session.conf.set("spark.databricks.delta.commitInfo.userMetadata", self.message)
+
+    @property
+    def message(self) -> str:
+        """What the log says of it."""
+        return f"{MARK} {self.note}"
 
 
 def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partition_by: Sequence[str] = ()) -> None:
@@ -60,33 +65,6 @@ def create(frame: DataFrame, path: Path, *, properties: dict[str, str], partitio
         first, *others = (F.col(name) for name in partition_by)
         writer = writer.partitionedBy(first, *others)
     writer.createOrReplace()  # create() takes what a killed first commit left for a table, for ever
-
-
-def remember(rows: DataFrame, path: Path) -> None:
-    """Append to what a table remembers beside it, making that with the first rows; each row has a ``_kind``."""
-    if read_state(path) is None:
-        create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
-    else:
-        append(rows, path)
-
-
-def remember_stop(commit: Commit, rows: DataFrame, results: DataFrame | None, path: Path, origin: str) -> None:
-    """Remember the rows that stop a table, once for one ``commit``, and what its rules found, every time."""
-    from pyspark.sql import functions as F
-
-    session, state = rows.sparkSession, read_state(path)
-    if results is None:
-        frame = rows
-    elif (done := state.cursor(commit.application) if state is not None else None) is None or done < commit.version:
-        frame = rows.unionByName(results.withColumn("_origin", F.lit(origin)), allowMissingColumns=True)
-    else:
-        assert state is not None
-        again = f"{origin}:again"
-        times = state.cursor(again)
-        commit = Commit(again, 0 if times is None else times + 1, commit.note)
-        frame = results.withColumn("_origin", F.lit(origin))
-    commit.apply(session)
-    remember(frame, path)
 
 
 def make_room(path: Path) -> None:

@@ -91,7 +91,7 @@ def build_gold(
             record_blocking(session, memory, table, work, future, gate)
             hint = f"{error.hint}\nIts rows: lakehouse quarantine show {table.address}"
             raise GateError(error.message, hint=hint) from error
-        receipts.record(session, memory, work, gate)
+        receipts.record(memory, work, gate)
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"], part)
     return Built(rows=row["rows"], warned=warned, why=refresh.why, **done)

@@ -11,6 +11,7 @@ from lakehouse.delta.reading import EXACT
 from lakehouse.gold.planning import Work
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table
+from lakehouse.tables.notes import noted
 from lakehouse.tables.quarantine import Quarantined, kept_out
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def record_blocking(
         .where("size(_reasons) > 0")
     )
     commit = Commit(f"{work.origin}:blocking{gate.mark}", work.cursor, "what stops the table")
-    remember_stop(commit, rows, gate.rows(session, work.cursor), memory, work.origin)
+    remember_stop(commit, rows, noted(gate.rows(work.cursor), work.origin), memory)

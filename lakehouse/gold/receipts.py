@@ -7,16 +7,14 @@ run that was killed before it committed counts for nothing.
 from __future__ import annotations
 
 import json
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, read_state, remember
-from lakehouse.tables.quarantine import KEPT_OUT, of_origin
+from lakehouse.delta import Commit, read_state, remember_notes
+from lakehouse.tables.notes import noted
+from lakehouse.tables.quarantine import of_origin
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from lakehouse.gold.planning import Work
     from lakehouse.quality.gate import Gate
 
@@ -31,21 +29,14 @@ def made_of(memory: Path, origin: str, cursor: int | None) -> dict[str, int] | N
     return dict(json.loads(found[0]["_receipt"])["versions"]) if found else None
 
 
-def record(session: SparkSession, memory: Path, work: Work, gate: Gate) -> None:
+def record(memory: Path, work: Work, gate: Gate) -> None:
     """Remember both in one commit, made at most once: the versions where ``refresh=by(…)`` will ask for them, what
     the rules found where there are some.
     """
-    from pyspark.sql import functions as F
-
-    frames = [] if (found := gate.rows(session, work.cursor)) is None else [found]
+    rows = gate.rows(work.cursor)
     if work.by is not None:
         told = json.dumps({"versions": work.versions})
-        kind = session.range(1, numPartitions=1).select(F.lit("receipt").alias("_kind"))
-        frames.append(kind.withColumns({"_batch": F.lit(work.cursor).cast("bigint"), "_receipt": F.lit(told)}))
-    if not frames:
-        return
-    rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
-    # What stops the table may come later: the columns are those of all that is remembered.
-    others = {name: F.lit(None).cast(kind) for name, kind in KEPT_OUT.items() if name not in rows.columns}
-    Commit(f"{work.origin}:receipt", work.cursor, "what the table is about to be made of").apply(session)
-    remember(rows.withColumns({**others, "_origin": F.lit(work.origin)}), memory)
+        rows.append({"_kind": "receipt", "_batch": work.cursor, "_receipt": told})
+    if rows:
+        commit = Commit(f"{work.origin}:receipt", work.cursor, "what the table is about to be made of")
+        remember_notes(commit, noted(rows, work.origin), memory)

@@ -19,7 +19,7 @@ from lakehouse.quality.expectation import Expectation
 from lakehouse.quality.literals import column
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
 HINT = "The table keeps its last good version. Mend the source or the rule, then run again."
 SAMPLES = 3
@@ -150,18 +150,9 @@ class Gate:
         """What each rule found, in the order of their declaration; ``skipped`` where another one stopped first."""
         return [{**self._result(rule, self.found.get(rule)), "place": i} for i, rule in enumerate(self.rules)]
 
-    def rows(self, session: SparkSession, batch: int) -> DataFrame | None:
-        """:meth:`results` as rows that a table remembers beside it; None for a table without rules."""
-        from pyspark.sql import functions as F
-
-        texts = [F.lit(json.dumps(result)) for result in self.results()]
-        if not texts:
-            return None
-        return session.range(1, numPartitions=1).select(
-            F.lit("quality").alias("_kind"),
-            F.lit(batch).cast("bigint").alias("_batch"),
-            F.explode(F.array(*texts)).alias("_record"),
-        )
+    def rows(self, batch: int) -> list[dict[str, Any]]:
+        """:meth:`results` as rows that a table remembers beside it."""
+        return [{"_kind": "quality", "_batch": batch, "_record": json.dumps(result)} for result in self.results()]
 
     def _result(self, rule: Expectation, found: Found | None) -> dict[str, Any]:
         outcome: Outcome = "skipped"

@@ -86,7 +86,7 @@ def build_silver(
         try:
             found = count(table, rows, mark, gate)
         except GateError as error:
-            record_blocking(session, memory, work, blocking(table, rows, events), waived, gate)
+            record_blocking(memory, work, blocking(table, rows, events), waived, gate)
             raise GateError(error.message, hint=_what_next(table.address)) from error
         good = rows.where(f"size({REASONS}) = 0")
         with changes_of(session, table, work, good, columns, found, (path, memory), landed or {}) as changes:
@@ -101,7 +101,7 @@ def build_silver(
                     # What has a receipt was let through once: a run that was killed is finished, whatever else changed.
                     if not has_receipt(memory, work):
                         stopping = gate.with_blame(future, REASONS).where(f"{BATCH} IS NOT NULL")
-                        record_blocking(session, memory, work, rejects(stopping, columns), waived, gate)
+                        record_blocking(memory, work, rejects(stopping, columns), waived, gate)
                         hint = OLD_ROWS if stopping.isEmpty() else _what_next(table.address)
                         raise GateError(error.message, hint=hint) from error
             record(session, memory, work.origin, counts, rejects(rows, events) if counts.quarantined else None, gate)

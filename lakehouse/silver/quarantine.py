@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import Commit, read_state, remember_stop
 from lakehouse.quality.gate import Gate
 from lakehouse.silver.planning import Work
+from lakehouse.tables.notes import noted
 from lakehouse.tables.quarantine import KEPT_OUT, Place, Quarantined, kept_out
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def quarantined(work: Work, memory: Path) -> list[Quarantined]:
     return sorted(rows, key=lambda row: row.place)
 
 
-def record_blocking(
-    session: SparkSession, memory: Path, work: Work, rows: DataFrame, waived: Collection[Place], gate: Gate
-) -> None:
+def record_blocking(memory: Path, work: Work, rows: DataFrame, waived: Collection[Place], gate: Gate) -> None:
     """Keep what the rules found and the rows that stop the table, in one commit; a second time for the same batches,
     decisions and other tables just the first. Without the rows that were discarded others may stop it."""
     from pyspark.sql import functions as F
@@ -50,8 +49,7 @@ def record_blocking(
         *KEPT_OUT,
         F.lit(work.origin).alias("_origin"),
     )
-    results = gate.rows(session, work.upto)
-    remember_stop(commit, frame, results, memory, work.origin)
+    remember_stop(commit, frame, noted(gate.rows(work.upto), work.origin), memory)
 
 
 def places_frame(session: SparkSession, places: Collection[Place], names: Iterable[str]) -> DataFrame:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Commit, read_state, remember
+from lakehouse.delta import Commit, read_state, remember, remember_notes
 from lakehouse.quality.gate import Gate
-from lakehouse.tables.quarantine import KEPT_OUT, of_origin
+from lakehouse.tables.notes import noted
+from lakehouse.tables.quarantine import of_origin
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -65,15 +66,12 @@ def record(
     """Append the receipt, the quarantined rows and what the rules found, in one commit that is made at most once."""
     from pyspark.sql import functions as F
 
-    Commit(origin, counts.upto, f"judged batches {counts.after + 1} to {counts.upto}").apply(session)
-    frame = session.range(1, numPartitions=1).select(
-        F.lit("receipt").alias("_kind"),
-        F.lit(json.dumps(counts.__dict__)).alias("_receipt"),
-        *(F.lit(None).cast(kind).alias(name) for name, kind in KEPT_OUT.items()),
-    )
-    if rejects is not None:
-        frame = frame.unionByName(rejects.withColumn("_kind", F.lit("reject")), allowMissingColumns=True)
-    results = gate.rows(session, counts.upto)
-    if results is not None:
-        frame = frame.unionByName(results, allowMissingColumns=True)
-    remember(frame.withColumn("_origin", F.lit(origin)), path)
+    commit = Commit(origin, counts.upto, f"judged batches {counts.after + 1} to {counts.upto}")
+    receipt = {"_kind": "receipt", "_receipt": json.dumps(counts.__dict__)}
+    notes = noted([receipt, *gate.rows(counts.upto)], origin)
+    if rejects is None:
+        remember_notes(commit, notes, path)
+        return
+    commit.apply(session)
+    rows = rejects.withColumns({"_kind": F.lit("reject"), "_origin": F.lit(origin)})
+    remember(session.createDataFrame(notes).unionByName(rows, allowMissingColumns=True), path)

@@ -23,13 +23,7 @@ CHUNK = 10_000
 """Places in one row of a bronze table."""
 
 
-KEPT_OUT = {
-    "_batch": "bigint",
-    "_file": "string",
-    "_row": "bigint",
-    "_reasons": "array<string>",
-    "_record": "string",
-}
+KEPT_OUT = ("_batch", "_file", "_row", "_reasons", "_record")
 """What a table remembers of a row that is kept out, beside ``_kind`` (reject, blocking) and ``_origin``."""
 
 
