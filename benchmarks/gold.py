@@ -60,7 +60,7 @@ def gold(bench: Workbench) -> Iterator[Figure]:
     folder, file = bench.folder / "gold", bench.folder / "gold.json"
     _project(folder)
     bench.begin()
-    bench.python("-m", "benchmarks.gold", str(folder), str(bench.rounds(5)), str(file))
+    process = bench.python("-m", "benchmarks.gold", str(folder), str(bench.rounds(5)), str(file))
     found = json.loads(file.read_text())
     rounds = Rounds(*([Cost(**cost) for cost in found[side]] for side in ("ours", "floor")))
     part, whole, fixed = rounds.median("wall_s"), rounds.median("wall_s", "floor"), median(found["fixed"])
@@ -90,6 +90,7 @@ def gold(bench: Workbench) -> Iterator[Figure]:
         fixed,
         how="the same build of a table of as many rows, one reading each, after one reading has changed",
     )
+    yield bench.most_memory("gold", process)
 
 
 def main(words: Sequence[str]) -> None:

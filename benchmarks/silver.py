@@ -34,7 +34,7 @@ def silver(bench: Workbench) -> Iterator[Figure]:
     (folder / "conf").mkdir(parents=True)
     (folder / "conf" / "base.yaml").write_text("name: bench\nroot: lake\ntables: jobs.bench\nsources: {}\n")
     bench.begin()
-    bench.python("-m", "benchmarks.silver", str(folder), str(bench.rounds(3)), str(file), limit_s=3600.0)
+    process = bench.python("-m", "benchmarks.silver", str(folder), str(bench.rounds(3)), str(file), limit_s=3600.0)
     found = json.loads(file.read_text())
     rounds = Rounds(*([Cost(**cost) for cost in found[side]] for side in ("ours", "floor")))
     what = f"{CHANGES:,} change events (a tenth of them new keys, a twentieth deletes) into {LARGE:,} rows of 6 columns"
@@ -70,6 +70,7 @@ def silver(bench: Workbench) -> Iterator[Figure]:
         how=f"one changed row of {LARGE:,}, the same way, after the table was clustered by its key",
         peer_is=f"the same of {SMALL:,} rows",
     )
+    yield bench.most_memory("silver", process)
 
 
 def main(words: Sequence[str]) -> None:

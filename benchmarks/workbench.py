@@ -116,6 +116,11 @@ class Workbench:
         other = {beside: rounds.peak_gib("floor")}
         return self.figure(f"{name}: peak memory", "GiB", rounds.peak_gib("ours"), goal=4.0, how=how, **other, **more)
 
+    def most_memory(self, name: str, process: Done) -> Figure:
+        """The most memory of a process that measured by itself."""
+        how = "the whole of it, the making of the tables too: the largest resident memory of Python and JVM"
+        return self.figure(f"{name}: peak memory", "GiB", (process.cost.memory_mib or 0) / 1024, goal=4.0, how=how)
+
 
 @contextmanager
 def workbench(rounds: int | None) -> Iterator[Workbench]:
