@@ -16,7 +16,7 @@ demo: setup ## stage real flights, land, build and publish them, look features u
 # Files of tests go to two processes, each with a Spark session: one alone leaves a core without work half of the time.
 SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 
-test: setup ## run every test (some fourteen minutes on two cores)
+test: setup ## run every test (a quarter to half an hour on two cores)
 	@$(RUN) -m pytest $(SHARED)
 
 lint: setup ## style, types, and the direction of imports
