@@ -102,9 +102,13 @@ class _Reader:
     def _allowed(self, events: Iterator[Any]) -> Iterator[Any]:
         depth = 0
         documents = 0
+        scalars = 0
         for event in events:
             kind = type(event).__name__
             line = event.start_mark.line + 1
+            scalars += kind == "ScalarEvent"
+            if scalars > 2 * MAX_VALUES:  # a key and a value each
+                raise _RefusedError(line, f"has more than {MAX_VALUES:,} values")
             if kind.endswith("StartEvent") and kind != "StreamStartEvent":
                 depth += 1
             elif kind.endswith("EndEvent"):

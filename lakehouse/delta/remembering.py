@@ -14,7 +14,12 @@ from lakehouse.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+CHECKPOINT = 10
+"""Every tenth commit is Spark's, which then writes a checkpoint of the log, as it does for its own commits."""
+UNWRITABLE = set("[]^|")
+"""Characters of a path where deltalake reads and does not write: it panics, which is no exception of Python's."""
 
 
 def remember(rows: DataFrame, path: Path) -> None:
@@ -25,8 +30,8 @@ def remember(rows: DataFrame, path: Path) -> None:
         append(rows, path)
 
 
-def remember_notes(commit: Commit, notes: pa.Table, path: Path) -> None:
-    """The same for few rows, once for one ``commit`` and without Spark, of which a commit takes a second.
+def remember_notes(session: SparkSession, commit: Commit, notes: pa.Table, path: Path) -> None:
+    """The same for few rows, once for one ``commit`` and without a Spark job, of which a commit takes a second.
 
     Raises StorageError where they can't be written.
     """
@@ -34,7 +39,13 @@ def remember_notes(commit: Commit, notes: pa.Table, path: Path) -> None:
     done = state.cursor(commit.application) if state is not None else None
     if done is not None and done >= commit.version:
         return
+    tenth = state is not None and (state.version + 1) % CHECKPOINT == 0
+    if tenth or UNWRITABLE & set(str(path)):
+        commit.apply(session)
+        remember(session.createDataFrame(notes), path)
+        return
     make_room(path)
+    session.conf.get("spark.app.id")  # the JVM holds the table's lock: where it is gone, another run may have it
     try:
         write_deltalake(
             str(path),
@@ -46,7 +57,7 @@ def remember_notes(commit: Commit, notes: pa.Table, path: Path) -> None:
                 custom_metadata={"userMetadata": commit.message},
                 app_transactions=[Transaction(commit.application, commit.version)],
             ),
-            post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+            post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
         )
     except (OSError, DeltaError) as error:
         raise StorageError(
@@ -64,4 +75,4 @@ def remember_stop(commit: Commit, rows: DataFrame, notes: pa.Table, path: Path) 
     elif state is not None and notes.num_rows:
         again = f"{commit.application}:again"
         times = state.cursor(again)
-        remember_notes(Commit(again, 0 if times is None else times + 1, commit.note), notes, path)
+        remember_notes(session, Commit(again, 0 if times is None else times + 1, commit.note), notes, path)

@@ -88,10 +88,10 @@ def build_gold(
                 _check_key(table, twice.count(), 0, twice.withColumn(ROWS, F.lit(2)))
             warned |= gate.judge(future)
         except GateError as error:
-            record_blocking(session, memory, table, work, future, gate)
+            record_blocking(memory, table, work, future, gate)
             hint = f"{error.hint}\nIts rows: lakehouse quarantine show {table.address}"
             raise GateError(error.message, hint=hint) from error
-        receipts.record(memory, work, gate)
+        receipts.record(session, memory, work, gate)
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"], part)
     return Built(rows=row["rows"], warned=warned, why=refresh.why, **done)

@@ -15,7 +15,7 @@ from lakehouse.tables.notes import noted
 from lakehouse.tables.quarantine import Quarantined, kept_out
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 
 BLAME = "lakehouse_blame"
@@ -29,9 +29,7 @@ def blocked(address: str, work: Work, memory: Path) -> list[Quarantined]:
     return kept_out(state, address, "blocking", work.origin, work.cursor - 1)
 
 
-def record_blocking(
-    session: SparkSession, memory: Path, table: Table, work: Work, result: DataFrame, gate: Gate
-) -> None:
+def record_blocking(memory: Path, table: Table, work: Work, result: DataFrame, gate: Gate) -> None:
     """Keep what the rules found and the rows that stop the table, in one commit; a second time for the same inputs
     just the first.
 

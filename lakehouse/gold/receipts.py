@@ -15,6 +15,8 @@ from lakehouse.tables.notes import noted
 from lakehouse.tables.quarantine import of_origin
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from lakehouse.gold.planning import Work
     from lakehouse.quality.gate import Gate
 
@@ -29,7 +31,7 @@ def made_of(memory: Path, origin: str, cursor: int | None) -> dict[str, int] | N
     return dict(json.loads(found[0]["_receipt"])["versions"]) if found else None
 
 
-def record(memory: Path, work: Work, gate: Gate) -> None:
+def record(session: SparkSession, memory: Path, work: Work, gate: Gate) -> None:
     """Remember both in one commit, made at most once: the versions where ``refresh=by(…)`` will ask for them, what
     the rules found where there are some.
     """
@@ -39,4 +41,4 @@ def record(memory: Path, work: Work, gate: Gate) -> None:
         rows.append({"_kind": "receipt", "_batch": work.cursor, "_receipt": told})
     if rows:
         commit = Commit(f"{work.origin}:receipt", work.cursor, "what the table is about to be made of")
-        remember_notes(commit, noted(rows, work.origin), memory)
+        remember_notes(session, commit, noted(rows, work.origin), memory)

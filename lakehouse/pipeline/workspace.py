@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from lakehouse.bronze import Receipts, read_receipts
 from lakehouse.config import Project
 from lakehouse.delta import TableState, read_state
-from lakehouse.errors import LakehouseError
 from lakehouse.gold import planning as gold
 from lakehouse.silver import planning as silver
 from lakehouse.sources import open_source
@@ -61,7 +60,7 @@ class Workspace:
         """Read the logs and receipts of all tables, several at a time. One that can't be read is named by who asks."""
 
         def look(address: str) -> None:
-            with suppress(LakehouseError):
+            with suppress(Exception):
                 if address.startswith("bronze."):
                     self.receipts(address)
                 else:

@@ -70,7 +70,7 @@ def record(
     receipt = {"_kind": "receipt", "_receipt": json.dumps(counts.__dict__)}
     notes = noted([receipt, *gate.rows(counts.upto)], origin)
     if rejects is None:
-        remember_notes(commit, notes, path)
+        remember_notes(session, commit, notes, path)
         return
     commit.apply(session)
     rows = rejects.withColumns({"_kind": F.lit("reject"), "_origin": F.lit(origin)})
