@@ -149,8 +149,8 @@ BUGS = {
     ),
     "a restore is not noticed": Bug(
         "delta/state.py",
-        'if entry.get("operation") == "RESTORE":\n                    return True',
-        'if entry.get("operation") == "RESTORE":\n                    return False',
+        'if operation == "RESTORE":\n                return True',
+        'if operation == "RESTORE":\n                return False',
         "tests/pipeline/test_running.py::test_a_restored_table_ends_right[gold.totals]",
     ),
     "nothing is locked": Bug(
@@ -174,6 +174,12 @@ BUGS = {
         '"kafka.isolation.level": "read_uncommitted"',
         "tests/sources/kafka/test_landing.py::test_only_what_is_committed_lands",
     ),
+    "what is remembered is remembered again": Bug(
+        "delta/remembering.py",
+        "if done is not None and done >= commit.version:",
+        "if False:",
+        "tests/delta/test_remembering.py::test_once_for_each_commit[plain]",
+    ),
     "what a killed commit left stops the next": Bug(
         "delta/commit.py",
         "writer.createOrReplace()",
@@ -182,6 +188,11 @@ BUGS = {
     ),
 }
 QUICK = {"a value of the future is seen", "an expired value is seen"}
+
+
+def test_each_still_has_its_place() -> None:
+    counts = {name: (REPOSITORY / "lakehouse" / bug.file).read_text().count(bug.right) for name, bug in BUGS.items()}
+    assert {name for name, count in counts.items() if count != 1} == set(), "seed these anew"
 
 
 @pytest.mark.parametrize(
