@@ -26,7 +26,7 @@ from tests.laws.shop import (
 )
 from tests.laws.test_exactly_once import counts_add_up, run_all
 
-CHAINS, QUICK = 60, 4
+CHAINS, QUICK = 60, 2
 """In all, and in every test run; tests/sources/test_killed.py has 40 more, and one."""
 
 
