@@ -178,9 +178,6 @@ class _Parsed:
     def dispose(self) -> None:
         """There is nothing to let go."""
 
-    def reset_parser(self) -> None:
-        """The same."""
-
 
 class _RefusedError(Exception):
     def __init__(self, line: int, text: str) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
+from lakehouse.quality.literals import MOMENT
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
@@ -45,7 +47,7 @@ def read_table(
 
 
 EXACT = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampFormat": MOMENT,
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
     "ignoreNullFields": "false",
 }

@@ -9,7 +9,7 @@ from deltalake import CommitProperties, PostCommitHookProperties, Transaction, w
 from deltalake.exceptions import DeltaError
 
 from lakehouse.delta.commit import Commit, append, create, make_room, table_properties
-from lakehouse.delta.state import read_state
+from lakehouse.delta.state import TableState, read_state
 from lakehouse.errors import StorageError
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def remember_notes(session: SparkSession, commit: Commit, notes: pa.Table, path:
     Raises StorageError where they can't be written.
     """
     state = read_state(path)
-    done = state.cursor(commit.application) if state is not None else None
-    if done is not None and done >= commit.version:
+    if _is_made(commit, state):
         return
     tenth = state is not None and (state.version + 1) % CHECKPOINT == 0
     if tenth or UNWRITABLE & set(str(path)):
@@ -68,11 +67,15 @@ def remember_notes(session: SparkSession, commit: Commit, notes: pa.Table, path:
 def remember_stop(commit: Commit, rows: DataFrame, notes: pa.Table, path: Path) -> None:
     """Remember the rows that stop a table, once for one ``commit``, and what its rules found, every time."""
     session, state = rows.sparkSession, read_state(path)
-    done = state.cursor(commit.application) if state is not None else None
-    if done is None or done < commit.version:
+    if state is None or not _is_made(commit, state):
         commit.apply(session)
         remember(rows.unionByName(session.createDataFrame(notes), allowMissingColumns=True), path)
-    elif state is not None and notes.num_rows:
+    elif notes.num_rows:
         again = f"{commit.application}:again"
         times = state.cursor(again)
         remember_notes(session, Commit(again, 0 if times is None else times + 1, commit.note), notes, path)
+
+
+def _is_made(commit: Commit, state: TableState | None) -> bool:
+    done = state.cursor(commit.application) if state is not None else None
+    return done is not None and done >= commit.version

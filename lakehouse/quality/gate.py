@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lakehouse.errors import DefinitionError, GateError, did_you_mean
 from lakehouse.quality.columns import missing_columns
 from lakehouse.quality.expectation import Expectation
-from lakehouse.quality.literals import column
+from lakehouse.quality.literals import MOMENT, column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -25,7 +25,7 @@ HINT = "The table keeps its last good version. Mend the source or the rule, then
 SAMPLES = 3
 LONGEST = 200
 """Characters of a text in a sample."""
-_AS_JSON = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}
+_AS_JSON = {"timestampFormat": MOMENT, "ignoreNullFields": "false"}
 Outcome = Literal["passed", "warned", "quarantined", "failed", "skipped"]
 
 

@@ -8,6 +8,9 @@ from decimal import Decimal
 
 from lakehouse.errors import DefinitionError
 
+MOMENT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+"""How Spark writes a time into JSON, to the microsecond and with its offset."""
+
 
 @dataclass(frozen=True)
 class Text:

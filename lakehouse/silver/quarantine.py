@@ -45,7 +45,6 @@ def record_blocking(memory: Path, work: Work, rows: DataFrame, waived: Collectio
     commit = Commit(f"{work.origin}:blocking{known}{gate.mark}", work.upto, batches)
     frame = rows.select(
         F.lit("blocking").alias("_kind"),
-        F.lit(None).cast("string").alias("_receipt"),
         *KEPT_OUT,
         F.lit(work.origin).alias("_origin"),
     )

@@ -176,8 +176,8 @@ BUGS = {
     ),
     "what is remembered is remembered again": Bug(
         "delta/remembering.py",
-        "if done is not None and done >= commit.version:",
-        "if False:",
+        "return done is not None and done >= commit.version",
+        "return False",
         "tests/delta/test_remembering.py::test_once_for_each_commit[plain]",
     ),
     "what a killed commit left stops the next": Bug(
