@@ -8,6 +8,7 @@ LakehouseError                      1  failed
 ├── GateError                       3  an expectation with on_fail="fail" stopped a table
 ├── PartialError                    4  some tables done, some not
 ├── SourceUnavailableError          5  a source does not answer or is not there; try again
+├── OnlineStoreError                5  the online store does not answer, or refuses; try again
 ├── LockedError                     6  another run holds the lock
 ├── SourceChangedError              1  what landed once has changed at the source
 ├── ContractError                   1  a source's columns are not those that bronze has
@@ -76,6 +77,10 @@ class PartialError(LakehouseError):
 
 
 class SourceUnavailableError(LakehouseError):
+    exit_code = 5
+
+
+class OnlineStoreError(LakehouseError):
     exit_code = 5
 
 

@@ -42,16 +42,19 @@ def stage(project: Project, until: date | None = None) -> list[str]:
 def show(project: Project) -> Iterator[RenderableType]:
     """Look real flights up online, and build a training set; yields what there is to print, as it comes."""
     from lakehouse.features.repository import open_store
+    from lakehouse.local import Lake
 
-    store = open_store(project)
-    yield from _online(project, store)
+    flights = _last(project)
+    # The year is over, and a value is not given after its view's ttl: ask as of the newest row.
+    (newest,) = Lake(project).sql("SELECT max(as_of) AT TIME ZONE 'UTC' FROM gold.carrier_delay").fetchall()
+    store = open_store(project, as_of=newest[0])
+    yield from _online(flights, store)
     yield from _training(project, store)
 
 
-def _online(project: Project, store: FeatureStore) -> Iterator[RenderableType]:
-    from rich.table import Table
-
-    flights = _departures(
+def _last(project: Project) -> pd.DataFrame:
+    """The last flight of the year from each airport."""
+    return _departures(
         project,
         """
         SELECT * FROM gold.departures
@@ -60,6 +63,11 @@ def _online(project: Project, store: FeatureStore) -> Iterator[RenderableType]:
         ORDER BY origin
         """,
     )
+
+
+def _online(flights: pd.DataFrame, store: FeatureStore) -> Iterator[RenderableType]:
+    from rich.table import Table
+
     service = store.get_feature_service(SERVICE)
     names = ["carrier", "origin", "dest", "tailnum"]
     keys: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in flights[names].itertuples(index=False)]
@@ -68,6 +76,7 @@ def _online(project: Project, store: FeatureStore) -> Iterator[RenderableType]:
     answer = store.get_online_features(features=service, entity_rows=keys).to_dict()
     milliseconds = (time.perf_counter() - began) * 1000
     yield f"Online: the newest features for the last flights of the year, looked up in {milliseconds:.1f} ms"
+    yield "A dash is a value that is not there, or older than its view's ttl."
     yield "store.get_online_features(features=store.get_feature_service('late_flight'), entity_rows=[…])"
     table = Table("feature")
     for row in flights.itertuples():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
@@ -13,9 +14,10 @@ from lakehouse.errors import LakehouseError
 from lakehouse.features.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from feast import FeatureStore
+    from feast import FeatureStore, FeatureView
 
-TABLE = "lakehouse_views (project TEXT, view TEXT, source TEXT, features TEXT, keys TEXT, PRIMARY KEY (project, view))"
+TABLE = """lakehouse_applied_views (project TEXT, view TEXT, source TEXT, features TEXT, keys TEXT, online INTEGER,
+definition TEXT, PRIMARY KEY (project, view))"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class View:
     """The column of each feature."""
     keys: tuple[str, ...]
     """The columns by which rows are found: its keys and its time."""
+    online: bool
+    definition: str
+    """See :func:`definition`."""
 
 
 def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
@@ -36,15 +41,16 @@ def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
     from lakehouse.features.source import DeltaSource
 
     database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
-    database.execute("DELETE FROM lakehouse_views WHERE project = ?", (store.project,))
+    database.execute("DELETE FROM lakehouse_applied_views WHERE project = ?", (store.project,))
     for view in store.list_feature_views():
         source = view.batch_source
         if isinstance(source, DeltaSource):
             columns = {feature: column for column, feature in source.field_mapping.items()}
             features = {one.name: columns.get(one.name, one.name) for one in view.features}
             keys = [columns.get(one.name, one.name) for one in view.entity_columns] + [source.timestamp_field]
-            row = (store.project, view.name, source.table or "", json.dumps(features), json.dumps(keys))
-            database.execute("INSERT INTO lakehouse_views VALUES (?, ?, ?, ?, ?)", row)
+            names = (store.project, view.name, source.table or "", json.dumps(features), json.dumps(keys))
+            row = (*names, bool(view.online), definition(view))
+            database.execute("INSERT INTO lakehouse_applied_views VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def applied_views(project: Project) -> list[View] | None:
@@ -60,8 +66,23 @@ def applied_views(project: Project) -> list[View] | None:
         return None
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            question = "SELECT view, source, features, keys FROM lakehouse_views WHERE project = ? ORDER BY view"
+            columns = "view, source, features, keys, online, definition"
+            question = f"SELECT {columns} FROM lakehouse_applied_views WHERE project = ? ORDER BY view"
             rows = database.execute(question, (settings.project,)).fetchall()
     except sqlite3.Error:
         return None
-    return [View(name, source, json.loads(features), tuple(json.loads(keys))) for name, source, features, keys in rows]
+    return [
+        View(name, source, json.loads(features), tuple(json.loads(keys)), bool(online), defined)
+        for name, source, features, keys, online, defined in rows
+    ]
+
+
+def definition(view: FeatureView) -> str:
+    """Changes when the records that are published of a view would: not with a description, a tag or a ttl."""
+    from lakehouse.features.retrieval import delta_source
+
+    source = delta_source(view.batch_source, view.name)
+    columns = [(field.name, str(field.dtype)) for field in (*view.entity_columns, *view.features)]
+    times = (source.timestamp_field, source.created_timestamp_column)
+    parts = [view.entities, columns, times, sorted(source.field_mapping.items())]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
+from lakehouse.kernels.keys import key_codes
 
+MOST_LITERALS = 2000
+"""More values of a key are not looked for in the files, but among the rows."""
 UTC_TIME = pa.timestamp("us", "UTC")
 
 
@@ -69,14 +73,56 @@ class OpenTable:
         if time is not None:
             conditions += [f"{_quoted(time)} >= '{_text(start)}'"] if start is not None else []
             conditions += [f"{_quoted(time)} <= '{_text(end)}'"] if end is not None else []
+        return self._table(wanted, conditions)
+
+    def read_where(self, columns: Sequence[str], keys: pa.Table) -> pa.Table:
+        """The columns of all rows whose key, the columns of ``keys``, is one of these."""
+        wanted = list(dict.fromkeys([*columns, *keys.column_names]))
+        conditions = [_condition(name, keys.column(name)) for name in keys.column_names]
+        table = self._table(wanted, [one for one in conditions if one])
+        names = keys.column_names
+        ours, theirs = ([one.column(name) for name in names] for one in (keys, table))
+        _, codes = key_codes(ours, theirs, (keys.num_rows, table.num_rows))
+        return table.filter(pa.array(codes >= 0)).select(list(dict.fromkeys(columns)))
+
+    @property
+    def rows(self) -> int:
+        """How many rows its files have, as far as the log says; deleted ones may be counted."""
+        counts = pa.table(self.delta.get_add_actions(flatten=True))
+        return int(pc.sum(counts.column("num_records")).as_py() or 0) if "num_records" in counts.column_names else 0
+
+    def stream(self, columns: Sequence[str], conditions: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """The columns of all rows that fulfil the conditions (SQL), in batches."""
+        wanted = list(dict.fromkeys(columns))
         try:
             # Not to_pyarrow_table: pyarrow refuses deletion vectors.
-            stream = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
-            table = pa.RecordBatchReader.from_stream(stream).read_all()
+            batches = pa.RecordBatchReader.from_stream(
+                self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
+            )
+            fields = [pa.field(name, plain_type(batches.schema.field(name).type)) for name in wanted]
+            for batch in batches:
+                yield batch.select(wanted).cast(pa.schema(fields))
         except (DeltaError, OSError) as error:
             raise _unreadable(self.label, error) from error
-        fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in wanted]
-        return table.select(wanted).cast(pa.schema(fields)).combine_chunks()
+
+    def _table(self, columns: Sequence[str], conditions: Sequence[str]) -> pa.Table:
+        batches = list(self.stream(columns, conditions))
+        fields = [self.schema.field(name) for name in columns]
+        return pa.Table.from_batches(batches, pa.schema(fields)).combine_chunks()
+
+
+def _condition(name: str, values: pa.ChunkedArray) -> str:
+    """SQL that is true where a column has one of the values; nothing where that would be long or is not told."""
+    distinct = pc.drop_null(pc.unique(values))
+    if len(distinct) > MOST_LITERALS:
+        return ""
+    if pa.types.is_integer(distinct.type):
+        literals = [str(value) for value in distinct.to_pylist()]
+    elif pa.types.is_string(distinct.type):
+        literals = ["'" + value.replace("'", "''") + "'" for value in distinct.to_pylist()]
+    else:
+        return ""
+    return f"{_quoted(name)} in ({', '.join(literals)})" if literals else ""
 
 
 def open_table(location: str, label: str, version: int | None = None, hint: str = "") -> OpenTable:

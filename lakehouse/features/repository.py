@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,21 @@ def preload() -> threading.Thread:
     return thread
 
 
-def open_store(project: Project) -> FeatureStore:
-    """Feast's own store of the project, in the project's environment, wherever the process stands."""
-    return _store(project, read_settings(project))
+def open_store(project: Project, as_of: datetime | None = None) -> FeatureStore:
+    """Feast's own store of the project, in the project's environment, wherever the process stands.
+
+    ``as_of`` answers look-ups as of a moment that has passed instead of now: what is due, and what has expired.
+    """
+    settings = read_settings(project)
+    if as_of is not None:
+        online = settings.raw.get("online_store")
+        settings.raw["online_store"] = {**(online if isinstance(online, dict) else {}), "as_of": as_of}
+    return _store(project, settings)
+
+
+def is_applied(project: Project, settings: Settings) -> bool:
+    """Whether the registry holds what the definitions say now."""
+    return _remembered(settings, code_fingerprint(project)) is not None
 
 
 def apply(project: Project, *, force: bool = False) -> Applied:
@@ -199,8 +212,6 @@ def _apply(store: FeatureStore, settings: Settings, contents: RepoContents) -> N
 
     if not contents.projects:
         contents.projects.append(FeastProject(name=settings.project))
-    if settings.online_file is not None:
-        settings.online_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         apply_total_with_repo_instance(store, settings.project, store.registry, contents, skip_source_validation=False)
     except (LakehouseError, sqlite3.Error):
@@ -250,7 +261,7 @@ def _remembered(settings: Settings, code: str) -> Applied | None:
         with closing(sqlite3.connect(f"file:{settings.registry_file}?mode=ro", uri=True)) as database:
             question = "SELECT applied, columns FROM lakehouse_applied WHERE project = ? AND code = ?"
             row = database.execute(question, (settings.project, code)).fetchone()
-            database.execute("SELECT 1 FROM lakehouse_views")  # an older release wrote none: apply again
+            database.execute("SELECT 1 FROM lakehouse_applied_views")  # an older release wrote none: apply again
             question = "SELECT feature_view_name FROM feature_views WHERE project_id = ?"
             views = {name for (name,) in database.execute(question, (settings.project,))}
     except sqlite3.Error:

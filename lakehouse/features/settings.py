@@ -14,6 +14,7 @@ import lakehouse
 from lakehouse.config import Project
 from lakehouse.errors import ConfigError, did_you_mean
 
+SQLITE = "lakehouse.online.sqlite.SqliteOnlineStore"
 REGISTRY_SCHEME = "sqlite+project:///"
 SETTINGS = """
     project project_description provider registry online_store offline_store batch_engine auth feature_server flags
@@ -36,12 +37,19 @@ class Settings:
         return str(self.raw.get("project", ""))
 
     @property
-    def online_file(self) -> Path | None:
-        """The SQLite file of Feast's own online store; None for another kind of store."""
+    def versioned(self) -> bool:
+        """Whether Feast keeps the records of each version of a view apart."""
+        registry = self.raw.get("registry")
+        return isinstance(registry, dict) and bool(registry.get("enable_online_feature_view_versioning"))
+
+    def cursors(self) -> dict[str, str]:
+        """How far each view was published, by its name in the online store. Raises OnlineStoreError."""
         online = self.raw.get("online_store") or {}
-        if not isinstance(online, dict) or online.get("type", "sqlite") != "sqlite":
-            return None
-        return (self.file.parent / str(online.get("path", "data/online.db"))).resolve()
+        if isinstance(online, dict) and online.get("type") == SQLITE:
+            from lakehouse.online.file import cursors
+
+            return cursors((self.file.parent / str(online.get("path", "data/online.db"))).resolve())
+        return {}
 
     @property
     def registry_file(self) -> Path | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Project
 from lakehouse.delta import ask_for_rebuild, locked
 from lakehouse.errors import LakehouseError, UsageError
-from lakehouse.features.publishing import Published
+from lakehouse.features.cursor import Published
 from lakehouse.features.publishing import publish as publish_views
 from lakehouse.features.repository import apply, preload
 from lakehouse.pipeline.knowledge import remember_cost

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 LIGHT = "lakehouse.kernels, lakehouse.features.registry, lakehouse.features.publishing, lakehouse.features.reading"
-FULL = "lakehouse.features.view, lakehouse.features.offline_store, lakehouse.features.online_rows"
+FULL = "lakehouse.features.view, lakehouse.features.offline_store, lakehouse.features.engine, lakehouse.online.sqlite"
 
 
 @pytest.mark.parametrize(("modules", "feast"), [(LIGHT, False), (FULL, True)])

@@ -1,22 +1,26 @@
-"""Publishing through Feast's own materialize into its own SQLite store, read back with get_online_features."""
+"""Publishing into the SQLite store, read back with get_online_features."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 from feast import FeatureStore
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 
 from lakehouse.config import Project
 from lakehouse.errors import NotBuiltError, UsageError
-from lakehouse.features.publishing import Published, publish
+from lakehouse.features.cursor import Published
+from lakehouse.features.publishing import publish
 from lakehouse.features.repository import apply, look_up, open_store
 from tests.features.conftest import DAY, DEFINITIONS, DELAYS, LOADS, START, delays, loads, write
 
 NOW = START + 5 * DAY
+ASKED = START + 4 * DAY
+MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -28,8 +32,12 @@ def applied(project: Project) -> Project:
     return project
 
 
-def online(project: Project, *carriers: str) -> list[Any]:
-    return [row["mean"] for row in look_up(project, "carrier_delay", [{"carrier": one} for one in carriers])]
+def find(project: Project, features: Any, keys: Any, at: datetime = ASKED) -> list[dict[str, Any]]:
+    return look_up(project, features, keys, open_store(project, as_of=at))
+
+
+def online(project: Project, *carriers: str, at: datetime = ASKED) -> list[Any]:
+    return [row["mean"] for row in find(project, "carrier_delay", [{"carrier": one} for one in carriers], at)]
 
 
 def statuses(published: list[Published]) -> dict[str, str]:
@@ -38,9 +46,9 @@ def statuses(published: list[Published]) -> dict[str, str]:
 
 def test_each_key_gets_its_newest_row_up_to_now(applied: Project) -> None:
     assert online(applied, "AA", "UA", "B6", "DL") == [31.0, 20.5, None, None]
-    rows = look_up(applied, "everything", [{"carrier": "1", "origin": 11}, {"carrier": "11", "origin": 1}])
+    rows = find(applied, "everything", [{"carrier": "1", "origin": 11}, {"carrier": "11", "origin": 1}])
     assert [row["flights"] for row in rows] == [1111, 111]
-    assert look_up(applied, ["carrier_delay:mean"], {"carrier": "AA"}) == [{"carrier": "AA", "mean": 31.0}]
+    assert find(applied, ["carrier_delay:mean"], {"carrier": "AA"}) == [{"carrier": "AA", "mean": 31.0}]
 
 
 def test_only_what_changed_is_published(applied: Project) -> None:
@@ -52,7 +60,7 @@ def test_only_what_changed_is_published(applied: Project) -> None:
     assert heard == [
         ("carrier_delay", None), ("carrier_delay", "unchanged"), ("route_load", None), ("route_load", "done")
     ]  # fmt: skip
-    assert [row["flights"] for row in look_up(applied, "route_load", [{"carrier": "11", "origin": 1}])] == [222]
+    assert [row["flights"] for row in find(applied, "route_load", [{"carrier": "11", "origin": 1}])] == [222]
     assert (got[1].rows, got[1].version) == (1, DeltaTable(applied.path("gold.route_load")).version())
 
 
@@ -68,18 +76,24 @@ def test_deleted_keys_leave_and_a_correction_may_go_back_in_time(applied: Projec
     table = DeltaTable(applied.path("gold.carrier_delay"))
     table.delete("carrier = 'UA' or (carrier = 'AA' and mean > 20)")
     (one,) = publish(applied, ["carrier_delay"], now=NOW)
-    assert (one.status, one.rows) == ("done", 1)
-    assert online(applied, "AA", "UA") == [10.0, None]
+    assert (one.status, one.rows) == ("done", 2)
+    assert online(applied, "AA", "UA", at=START + 3 * DAY) == [10.0, None]
     table.delete()
     assert publish(applied, ["carrier_delay"], now=NOW)[0].rows == 0
     assert online(applied, "AA", "UA") == [None, None]
 
 
-def test_a_row_is_published_when_its_time_comes(applied: Project) -> None:
-    assert statuses(publish(applied, now=START + 39 * DAY))["carrier_delay"] == "unchanged"
-    assert online(applied, "B6") == [None]
-    assert statuses(publish(applied, now=START + 40 * DAY)) == {"carrier_delay": "done", "route_load": "unchanged"}
-    assert online(applied, "B6") == [40.0]
+def test_a_row_is_due_when_its_time_comes_without_another_publish(applied: Project) -> None:
+    assert online(applied, "B6", at=START + 40 * DAY - MICROSECOND) == [None]
+    assert online(applied, "B6", at=START + 40 * DAY) == [40.0]
+
+
+def test_a_value_is_not_given_after_its_ttl(applied: Project) -> None:
+    for at, status, value in ((NOW, "PRESENT", 31.0), (NOW + MICROSECOND, "OUTSIDE_MAX_AGE", None)):
+        answer = open_store(applied, as_of=at).get_online_features(["carrier_delay:mean"], [{"carrier": "AA"}])
+        assert answer.to_dict() == {"carrier": ["AA"], "mean": [value]}
+        assert FieldStatus.Name(answer.proto.results[1].statuses[0]) == status
+        assert answer.proto.results[1].event_timestamps[0].ToDatetime(UTC) == START + 3 * DAY
 
 
 def test_a_lost_or_emptied_online_store_is_filled_again(applied: Project) -> None:
@@ -101,7 +115,7 @@ def test_a_changed_definition_is_applied_and_published(applied: Project) -> None
     try:
         assert apply(applied).status == "done"
         assert statuses(publish(applied, now=NOW)) == {"carrier_delay": "unchanged", "route_load": "done"}
-        assert look_up(applied, "route_load", {"carrier": "11", "origin": 1})[0]["secret"] == 1.0
+        assert find(applied, "route_load", {"carrier": "11", "origin": 1})[0]["secret"] == 1.0
     finally:
         file.write_text(DEFINITIONS)
 
@@ -132,8 +146,7 @@ def test_feasts_own_materialize_works_too(applied: Project) -> None:
     write(applied, "gold.carrier_delay", delays([("AA", 4, 4, 5.0, 1), (None, 4, 4, 6.0, 1)]))
     store = open_store(applied)
     store.materialize(START, NOW, feature_views=["carrier_delay"])
-    answer = store.get_online_features(["carrier_delay:mean"], [{"carrier": "AA"}]).to_dict()
-    assert answer == {"carrier": ["AA"], "mean": [5.0]}
+    assert online(applied, "AA") == [5.0]
 
 
 def test_mistakes(applied: Project, tmp_path: Path) -> None:

@@ -64,13 +64,13 @@ def test_features_are_the_same_online_and_offline(flights_project: Project) -> N
 
     from lakehouse.features.repository import open_store
 
-    store = open_store(flights_project)
+    views = ("carrier_delay", "route_delay")
+    newest = max(row["as_of"] for view in views for row in rows_of(flights_project.path(f"gold.{view}")))
+    store = open_store(flights_project, as_of=newest)
     keys = [{"carrier": "UA", "origin": "EWR", "dest": "ORD"}, {"carrier": "DL", "origin": "JFK", "dest": "SFO"}]
     names = ["mean_delay_1d", "late_share_7d", "arrivals_14d", "late_share_28d"]
     features = [f"carrier_delay:{name}" for name in names[:2]] + [f"route_delay:{name}" for name in names[2:]]
     online: dict[str, list[Any]] = store.get_online_features(features=features, entity_rows=keys).to_dict()
-    views = ("carrier_delay", "route_delay")
-    newest = max(row["as_of"] for view in views for row in rows_of(flights_project.path(f"gold.{view}")))
     entities = pd.DataFrame([key | {"event_timestamp": newest} for key in keys])
     offline = store.get_historical_features(entity_df=entities, features=features).to_df()
     for name in names:

@@ -1,0 +1,41 @@
+"""Which keys of a table a range of its commits touched, by its change feed and without a JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from lakehouse.delta.feed import NoFeedError, read_feed
+from lakehouse.features.reading import OpenTable, plain_type
+from lakehouse.quality.literals import column
+
+__all__ = ["NoFeedError", "changed_keys"]
+
+
+def changed_keys(opened: OpenTable, after: int, keys: Sequence[str]) -> pa.Table:
+    """The distinct keys of all rows that came, went or became others after a version, up to the opened one.
+
+    Raises NoFeedError, which says why, where the feed does not tell: the log was cleaned up, the feed was off, the
+    columns are others now, or rows were deleted in place.
+    """
+    if not keys:
+        raise NoFeedError("has no key to look for")
+    if "://" not in opened.location:
+        feed = read_feed(Path(opened.location), after, opened.version)
+        if not feed.moved:
+            return opened.schema.empty_table().select(list(keys))
+        if feed.in_place:
+            raise NoFeedError("had rows deleted in place")
+    try:
+        quoted = [column(name).duckdb for name in keys]
+        stream = opened.delta.load_cdf(starting_version=after + 1, ending_version=opened.version, columns=quoted)
+        table = pa.RecordBatchReader.from_stream(stream).read_all()
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise NoFeedError(f"has a change feed that can't be read: {first[:200]}") from error
+    fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in keys]
+    table = table.select(list(keys)).cast(pa.schema(fields))
+    return table.group_by(list(keys), use_threads=False).aggregate([])

@@ -1,0 +1,69 @@
+"""How far a view was published: the text that stands in the online store with the records, and what one publish did."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from lakehouse.features.reading import OpenTable
+
+
+@dataclass(frozen=True)
+class Published:
+    """One view after a publish."""
+
+    view: str
+    table: str
+    """The address of its table, or the path."""
+    version: int
+    """The version of the table that the online store now answers from."""
+    rows: int
+    """How many keys were written, those that left the table included."""
+    why: str
+    """What made it write all of them; nothing where just the changed ones were written, or none."""
+    seconds: float
+    status: Literal["done", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The table and version that a view's records were made of."""
+
+    view: str
+    table: str
+    location: str
+    pinned: int | None
+    table_id: str
+    version: int
+    definition: str
+    """Changes when the view's records would."""
+    towards: int | None = None
+    """The version that a publish was on its way to: some records may be of it already."""
+
+    @property
+    def text(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def of(text: str | None) -> Cursor | None:
+        """None for no text, and for one of another release: then all is published again."""
+        try:
+            return None if text is None else Cursor(**json.loads(text))
+        except (TypeError, ValueError):
+            return None
+
+    def on_the_way(self, version: int) -> Cursor:
+        """To be marked before the first record of a version is written."""
+        return replace(self, towards=max(version, self.towards or version))
+
+    def holds(self, opened: OpenTable) -> bool:
+        """Whether the records are what the table says now: compaction changes none."""
+        return (
+            self.towards is None and self.table_id == opened.id and opened.changed_at <= self.version <= opened.version
+        )
+
+    def leads_to(self, opened: OpenTable) -> bool:
+        """Whether what changed since can be told: it is the same table, at no earlier version than any record's."""
+        return self.table_id == opened.id and max(self.version, self.towards or 0) <= opened.version

@@ -1,0 +1,160 @@
+"""``batch_engine: {type: lakehouse.features.engine.DeltaEngine}``: publishing follows the versions of Delta tables.
+
+Feast's ``materialize`` and ``materialize-incremental`` call it. Their dates choose nothing: what is published is what
+the table's commits changed since the version that the online store holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
+
+from feast import Entity
+from feast.feature_view import FeatureView
+from feast.infra.common.materialization_job import (
+    MaterializationJob,
+    MaterializationJobStatus,
+    MaterializationTask,
+)
+from feast.infra.compute_engines.base import ComputeEngine
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
+
+from lakehouse.features.changed import NoFeedError, changed_keys
+from lakehouse.features.cursor import Cursor, Published
+from lakehouse.features.downstream import definition
+from lakehouse.features.ledger import feast_publication
+from lakehouse.features.records import ViewRows
+from lakehouse.kernels.record import tombstone
+from lakehouse.online.publication import Publication
+from lakehouse.online.store import PackedOnlineStore
+
+
+class DeltaEngineConfig(FeastConfigBaseModel):
+    """``batch_engine:`` in feature_store.yaml."""
+
+    type: Literal["lakehouse.features.engine.DeltaEngine"] = "lakehouse.features.engine.DeltaEngine"
+    ledger: str | None = None
+    """For an online store of Feast's: the file that says how far its views were published, from the repository on."""
+
+
+class DeltaJob(MaterializationJob):
+    """A publish that has ended."""
+
+    def __init__(self, task: MaterializationTask, error: BaseException | None = None) -> None:
+        self.task = task
+        self._error = error
+
+    def status(self) -> MaterializationJobStatus:
+        return MaterializationJobStatus.ERROR if self._error else MaterializationJobStatus.SUCCEEDED
+
+    def error(self) -> BaseException | None:
+        return self._error
+
+    def should_be_retried(self) -> bool:
+        return False
+
+    def job_id(self) -> str:
+        return f"publish {self.task.feature_view.name}"
+
+    def url(self) -> str | None:
+        return None
+
+
+class DeltaEngine(ComputeEngine):
+    """Publishes views of Delta tables; see :func:`publish_view`."""
+
+    def update(
+        self,
+        project: str,
+        views_to_delete: Sequence[Any],
+        views_to_keep: Sequence[Any],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+    ) -> None:
+        """Nothing is prepared: the online store makes room for its views by itself."""
+
+    def teardown_infra(self, project: str, fvs: Sequence[Any], entities: Sequence[Entity]) -> None:
+        """Nothing is kept but in the online store."""
+
+    def _materialize_one(self, registry: BaseRegistry, task: MaterializationTask, **options: Any) -> MaterializationJob:
+        try:
+            publish_view(self.repo_config, self.online_store, task.feature_view, datetime.now(UTC))
+        except Exception as error:
+            return DeltaJob(task, error)
+        return DeltaJob(task)
+
+
+def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetime) -> Published:
+    """Bring the online store to what the view's table holds now, at its newest version or the one that it is pinned to.
+
+    Each key gets its newest row up to ``now`` (UTC) and all that are dated later; the reader takes the one that is due.
+    Keys that left the table get a tombstone. Written are just the keys that the table's feed names since the version
+    that the store holds; all of them, beside what is read, where the feed does not tell, where the view's columns are
+    others, and in a new store. The version is marked after the records, in
+    the store itself, and read back; for a store of Feast's see :mod:`lakehouse.features.ledger`.
+    Raises NotBuiltError, DefinitionError, LockedError, OnlineStoreError.
+    """
+    started = time.monotonic()
+    rows = ViewRows.of(config, view, now)
+    ours = isinstance(store, PackedOnlineStore)
+    publication = store.publication if ours else partial(feast_publication, store=store)
+    with publication(config=config, view=view, layout=rows.layout) as into:
+        before = Cursor.of(into.cursor)
+        after = Cursor(
+            view=view.name,
+            table=rows.source.label,
+            location=rows.source.location(config),
+            pinned=rows.source.version,
+            table_id=rows.opened.id,
+            version=rows.opened.version,
+            definition=definition(view),
+        )
+        same = before is not None and (before.definition, before.pinned) == (after.definition, after.pinned)
+        if before is not None and same and before.holds(rows.opened):
+            seconds = time.monotonic() - started
+            return Published(view.name, after.table, rows.opened.version, 0, "", seconds, "unchanged")
+        why = _why_all(before, after, rows)
+        if why or before is None:
+            written = _write_all(into, rows)
+        else:
+            try:
+                written = _write_changed(into, rows, before)
+            except NoFeedError as error:
+                why = f"{after.table} {error}"
+                written = _write_all(into, rows)
+        into.finish(after.text)
+    return Published(view.name, after.table, after.version, written, why, time.monotonic() - started, "done")
+
+
+def _why_all(before: Cursor | None, after: Cursor, rows: ViewRows) -> str:
+    if before is None:
+        return "the store has none of it"
+    if before.definition != after.definition:
+        return "the view is defined otherwise"
+    if before.table_id != after.table_id:
+        return f"{after.table} was made anew"
+    return "" if before.leads_to(rows.opened) else "the store holds a later version"
+
+
+def _write_all(into: Publication, rows: ViewRows) -> int:
+    into.refresh()
+    count = 0
+    for keys, records in rows.everything():
+        into.write(keys, records)
+        count += len(keys)
+    return count
+
+
+def _write_changed(into: Publication, rows: ViewRows, before: Cursor) -> int:
+    keys = changed_keys(rows.opened, before.version, rows.keys)
+    into.mark(before.on_the_way(rows.opened.version).text)
+    written = 0
+    end = tombstone(rows.layout, rows.opened.version)
+    for there, records, gone in rows.of_keys(keys):
+        into.write([*there, *gone], [*records, *[end] * len(gone)])
+        written += len(there) + len(gone)
+    return written

@@ -1,0 +1,214 @@
+"""The rows of a view's table as records of the online store."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
+from feast.repo_config import RepoConfig
+from feast.type_map import python_values_to_proto_values
+from feast.value_type import ValueType
+
+from lakehouse.errors import DefinitionError, StorageError
+from lakehouse.features.reading import UTC_TIME, OpenTable
+from lakehouse.features.retrieval import delta_source
+from lakehouse.features.source import DeltaSource
+from lakehouse.kernels import latest
+from lakehouse.kernels.keys import Ints
+from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
+from lakehouse.online.kinds import kind_of
+from lakehouse.online.request import view_keys
+
+AT_ONCE = 1_000_000
+"""Rows that are held at a time; of a larger table they are parted on disk first, by key."""
+BATCH = 10_000
+"""Records that are written at a time."""
+Batch = tuple[list[bytes], list[bytes]]
+
+
+@dataclass(frozen=True)
+class ViewRows:
+    """Makes the records of one view out of its table at one version."""
+
+    view: FeatureView
+    source: DeltaSource
+    opened: OpenTable
+    now: datetime
+    """Rows up to now are told from those that are due later: the newest of the former and all of the latter count."""
+
+    @staticmethod
+    def of(config: RepoConfig, view: FeatureView, now: datetime) -> ViewRows:
+        """Open the view's table. Raises NotBuiltError where there is none, DefinitionError for other sources."""
+        source = delta_source(view.batch_source, view.name)
+        return ViewRows(view, source, source.open(config), now)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(tuple((one.name, kind_of(one.dtype.to_value_type())) for one in self.view.features))
+
+    @property
+    def keys(self) -> list[str]:
+        """The table's columns of the view's join keys, in the view's order."""
+        names = [one.name for one in self.view.entity_columns if one.name != DUMMY_ENTITY_ID]
+        return [self.source.stored(name) for name in names]
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns of the table that records are made of."""
+        times = [self.source.timestamp_field, self.source.created_timestamp_column]
+        features = [self.source.stored(one.name) for one in self.view.features]
+        return list(dict.fromkeys([*self.keys, *(self.source.stored(one) for one in times if one), *features]))
+
+    def everything(self) -> Iterator[Batch]:
+        """The records of all keys, in batches of bounded size; no key comes twice."""
+        self.opened.require(self.columns, f"published by '{self.view.name}'")
+        parts = -(-self.opened.rows // AT_ONCE)
+        if parts <= 1 or not self.keys:
+            yield from self.batches(self.opened.read(self.columns))
+            return
+        folder = Path(tempfile.mkdtemp(prefix="lakehouse-publish-"))
+        try:
+            for file in self._parted(folder, parts):
+                with pa.memory_map(str(file)) as mapped:
+                    yield from self.batches(pa.ipc.open_stream(mapped).read_all())
+                file.unlink()
+        except OSError as error:
+            raise StorageError(f"{folder} can't be written: {error}", hint="Set TMPDIR to a disk with room.") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def of_keys(self, keys: pa.Table) -> Iterator[tuple[list[bytes], list[bytes], list[bytes]]]:
+        """Of some keys the records of those that the table has, and the keys that it has not: (keys, records, gone).
+
+        ``keys`` has the table's columns of the join keys.
+        """
+        table = self.opened.read_where(self.columns, keys)
+        encoded = self._encoded(keys).unique().drop_null()
+        found = []
+        for there, records in self.batches(table):
+            found.append(pa.array(there, pa.large_binary()))
+            yield there, records, []
+        known = pa.chunked_array(found, pa.large_binary())
+        gone = encoded.filter(pc.invert(pc.is_in(encoded, value_set=known)))
+        yield [], [], gone.to_pylist()
+
+    def batches(self, table: pa.Table) -> Iterator[Batch]:
+        """The records of the keys of some rows, which are all that these keys have."""
+        spots, counts = self._kept(table)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        for first in range(0, len(counts), BATCH):
+            part = counts[first : first + BATCH]
+            rows = table.take(pa.array(spots[starts[first] : starts[first + len(part)]]))
+            events, created = self._times(rows)
+            single = len(rows) == len(part)
+            firsts = starts[first : first + len(part)] - starts[first]
+            keys = self._encoded(rows).take(pa.array(firsts)).to_pylist()
+            records = encode(
+                self.layout, self._packed(rows), events, created, self.opened.version, None if single else part
+            )
+            yield keys, records
+
+    def _kept(self, table: pa.Table) -> tuple[Ints, Ints]:
+        """The positions of the rows that records hold, by key and event time, and how many each key has."""
+        time = table.column(self.source.stored(self.source.timestamp_field))
+        due = pc.fill_null(pc.less_equal(time, pa.scalar(self.now, UTC_TIME)), True)
+        keys = [table.column(name) for name in self.keys]
+        if pc.all(due).as_py() in (True, None):
+            spots = self._newest(table, keys)
+            return spots, np.ones(len(spots), np.int64)
+        now, later = (np.flatnonzero(one.to_numpy(zero_copy_only=False)) for one in (due, pc.invert(due)))
+        up_to_now, after = table.take(pa.array(now)), table.take(pa.array(later))
+        newest = now[self._newest(up_to_now, [up_to_now.column(name) for name in self.keys])]
+        times = after.column(self.source.stored(self.source.timestamp_field))
+        waiting = later[self._newest(after, [*(after.column(name) for name in self.keys), times])]
+        spots = np.concatenate([newest, waiting])
+        codes = pc.dictionary_encode(self._encoded(table.take(pa.array(spots)))).indices.to_numpy()
+        ticks = time.take(pa.array(spots)).cast(pa.int64()).to_numpy()
+        order = np.lexsort((ticks, codes))
+        _, counts = np.unique(codes, return_counts=True)
+        return spots[order], counts
+
+    def _newest(self, table: pa.Table, keys: Sequence[pa.ChunkedArray]) -> Ints:
+        created = self.source.created_timestamp_column
+        names = list(dict.fromkeys(self.source.stored(one.name) for one in self.view.features))
+        return latest(
+            keys,
+            table.column(self.source.stored(self.source.timestamp_field)),
+            created=table.column(self.source.stored(created)) if created else None,
+            content=lambda spots: table.select(names).take(pa.array(spots)),
+        )
+
+    def _encoded(self, table: pa.Table) -> pa.Array:
+        """The key of each row, as the store has it."""
+        names = [one.name for one in self.view.entity_columns]
+        empty = pa.array([""] * table.num_rows)
+        columns = [empty if name == DUMMY_ENTITY_ID else table.column(self.source.stored(name)) for name in names]
+        return view_keys(self.view).of_columns(columns, table.num_rows)
+
+    def _times(self, rows: pa.Table) -> tuple[Ints, Ints]:
+        names = (self.source.timestamp_field, self.source.created_timestamp_column)
+        events, created = (
+            pc.fill_null(rows.column(self.source.stored(name)).cast(UTC_TIME).cast(pa.int64()), UNKNOWN).to_numpy()
+            if name
+            else np.full(rows.num_rows, UNKNOWN)
+            for name in names
+        )
+        return events, created
+
+    def _packed(self, rows: pa.Table) -> pa.Table:
+        """The features in the types that records are encoded from."""
+        columns, names = [], []
+        for one in self.view.features:
+            column = rows.column(self.source.stored(one.name))
+            columns.append(_stored(column, one.dtype.to_value_type(), f"{self.view.name}: '{one.name}'"))
+            names.append(one.name)
+        return pa.table(columns, names=names) if columns else rows.select([])
+
+    def _parted(self, folder: Path, parts: int) -> list[Path]:
+        """The table's rows in files, all rows of a key in one of them."""
+        files = [folder / f"{number}.arrow" for number in range(parts)]
+        writers: list[pa.ipc.RecordBatchStreamWriter] = []
+        try:
+            for batch in self.opened.stream(self.columns):
+                if not writers:
+                    writers = [pa.ipc.new_stream(str(file), batch.schema) for file in files]
+                keys = pl.from_arrow(batch.select(self.keys))
+                assert isinstance(keys, pl.DataFrame)
+                places = (keys.hash_rows(seed=7) % parts).to_numpy()
+                order = np.argsort(places, kind="stable")
+                ends = np.searchsorted(places[order], np.arange(1, parts + 1))
+                rows = batch.take(pa.array(order))
+                start = 0
+                for writer, end in zip(writers, ends.tolist(), strict=True):
+                    if end > start:
+                        writer.write_batch(rows.slice(start, end - start))
+                    start = end
+        finally:
+            for writer in writers:
+                writer.close()
+        return files if writers else []
+
+
+def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.ChunkedArray | pa.Array:
+    kind = kind_of(value_type)
+    try:
+        if kind != "value":
+            return column.cast(arrow_type(kind))
+        messages = python_values_to_proto_values(column.to_pylist(), value_type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
+        raise DefinitionError(
+            f"{where} is declared as {value_type.name}, but its column is {column.type}: {error}",
+            hint="Declare the feature's type as the table has it.",
+        ) from error
+    none = pc.is_null(column).to_pylist()
+    packed = [None if null else one.SerializeToString() for one, null in zip(messages, none, strict=True)]
+    return pa.array(packed, pa.large_binary())

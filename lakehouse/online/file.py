@@ -1,0 +1,260 @@
+"""An online store in one SQLite file: a table of records for each view, the layouts of records, and the cursors.
+
+Readers never wait for a publisher (SQLite's write-ahead log), and never see a full refresh by half: it is written into
+a table of its own, which takes the other's place in one transaction.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from lakehouse.errors import FULL_DISK, LockedError, OnlineStoreError
+from lakehouse.kernels.record import HEADER, Layout
+
+MOST = 500
+"""Keys in one question: SQLite takes 32,766 at most, and short ones are prepared once."""
+HEAD = """
+CREATE TABLE IF NOT EXISTS lakehouse_views (view TEXT PRIMARY KEY, cursor TEXT);
+CREATE TABLE IF NOT EXISTS lakehouse_layouts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
+"""
+Merge = Callable[[bytes | None, bytes], bytes]
+"""What becomes of a pushed row, given the one that was pushed before."""
+
+
+class RecordFile:
+    """Threads may share one; each has a connection of its own. ``timeout`` (seconds) is how long a lock is awaited."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self.path = path
+        self.timeout = timeout
+        self._own = threading.local()
+
+    def read(self, view: str, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, bytes | None]]:
+        """What is there of the keys: the record, and the row that was pushed. A view that is not there has none."""
+        found: dict[bytes, tuple[bytes | None, bytes | None]] = {}
+        with self._in_words("read"):
+            connection = self._connection()
+            if connection is None:
+                return found
+            for start in range(0, len(keys), MOST):
+                part = keys[start : start + MOST]
+                question = f"SELECT key, record, pushed FROM {_table(view)} WHERE key IN ({','.join('?' * len(part))})"
+                try:
+                    for key, record, pushed in connection.execute(question, part):
+                        found[key] = (record, pushed)
+                except sqlite3.OperationalError as error:
+                    if "no such table" not in str(error):
+                        raise
+        return found
+
+    def layouts(self) -> dict[int, str]:
+        """The text of every layout that a record may name."""
+        with self._in_words("read"):
+            connection = self._connection()
+            return {} if connection is None else dict(connection.execute("SELECT number, text FROM lakehouse_layouts"))
+
+    def cursors(self) -> dict[str, str]:
+        """The cursor of each view that was published, by its name in the store."""
+        with self._in_words("read"):
+            connection = self._connection()
+            question = "SELECT view, cursor FROM lakehouse_views WHERE cursor IS NOT NULL"
+            return {} if connection is None else dict(connection.execute(question))
+
+    def add(self, view: str) -> None:
+        """Make room for a view."""
+        with self._writing() as connection:
+            _make(connection, _table(view))
+
+    def drop(self, view: str) -> None:
+        """Forget a view, with its records and its cursor."""
+        with self._writing() as connection:
+            for table in (_table(view), _table(view, "next")):
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
+            connection.execute("DELETE FROM lakehouse_views WHERE view = ?", (view,))
+
+    def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
+        """Lay pushed rows over the records of their keys, all or none of them."""
+        with self._writing() as connection:
+            _make(connection, _table(view))
+            _know(connection, layout)
+            for key, row in rows:
+                question = f"SELECT pushed FROM {_table(view)} WHERE key = ?"
+                before = connection.execute(question, (key,)).fetchone()
+                merged = merge(before[0] if before else None, row)
+                connection.execute(
+                    f"INSERT INTO {_table(view)} (key, pushed) VALUES (?, ?) "
+                    "ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed",
+                    (key, merged),
+                )
+
+    def know(self, layout: Layout) -> None:
+        """Keep the text of a layout."""
+        with self._writing() as connection:
+            _know(connection, layout)
+
+    @contextmanager
+    def publication(self, view: str, layout: Layout) -> Iterator[FilePublication]:
+        """Publish a view. Raises LockedError where another process does."""
+        with self._in_words("written"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(self.path.with_name(f".{self.path.name}.lock")):
+            with self._writing() as connection:
+                _make(connection, _table(view))
+                _know(connection, layout)
+            yield FilePublication(self, view)
+
+    def _connection(self, make: bool = False) -> sqlite3.Connection | None:
+        """This thread's connection; None where there is no file and none is to be made."""
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is not None and self._own.inode == _inode(self.path):
+            return connection
+        self.close()
+        if not make and not self.path.exists():
+            return None
+        connection = sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(HEAD)
+        self._own.connection, self._own.inode = connection, _inode(self.path)
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            self._own.connection = None
+            connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._in_words("written"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = self._connection(make=True)
+            assert connection is not None
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _in_words(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            text = FULL_DISK if "disk is full" in str(error) else str(error)
+            raise OnlineStoreError(
+                f"the online store {self.path} can't be {doing}: {text}",
+                hint="Free it or make it writable, then try again; it is filled from its tables if you delete it.",
+            ) from error
+
+
+class FilePublication:
+    """See :class:`lakehouse.online.publication.Publication`. Each call is a transaction."""
+
+    def __init__(self, file: RecordFile, view: str) -> None:
+        self._file = file
+        self._view = view
+        self._into = _table(view)
+
+    @property
+    def cursor(self) -> str | None:
+        return self._file.cursors().get(self._view)
+
+    def mark(self, cursor: str) -> None:
+        with self._file._writing() as connection:
+            self._set(connection, cursor)
+
+    def refresh(self) -> None:
+        self._into = _table(self._view, "next")
+        with self._file._writing() as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {self._into}")
+            _make(connection, self._into)
+
+    def write(self, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        rows = sorted(zip(keys, records, strict=True))
+        gone = [row for row in rows if len(row[1]) == HEADER.size]
+        there = [row for row in rows if len(row[1]) > HEADER.size]
+        put = f"INSERT INTO {self._into} (key, record) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = "
+        with self._file._writing() as connection:
+            connection.executemany(f"{put} excluded.record", there)
+            connection.executemany(f"{put} excluded.record, pushed = NULL", gone)
+
+    def finish(self, cursor: str) -> None:
+        with self._file._writing() as connection:
+            table = _table(self._view)
+            if self._into != table:
+                connection.execute(
+                    f"INSERT INTO {self._into} (key, pushed) SELECT key, pushed FROM {table} WHERE pushed IS NOT NULL "
+                    "ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed"
+                )
+                connection.execute(f"DROP TABLE {table}")
+                connection.execute(f"ALTER TABLE {self._into} RENAME TO {table}")
+            self._set(connection, cursor)
+        self._into = _table(self._view)
+        if self.cursor != cursor:
+            raise OnlineStoreError(
+                f"the online store {self._file.path} does not hold what was just published to it",
+                hint="Did somebody replace the file? Publish again.",
+            )
+
+    def _set(self, connection: sqlite3.Connection, cursor: str) -> None:
+        connection.execute("INSERT OR REPLACE INTO lakehouse_views VALUES (?, ?)", (self._view, cursor))
+
+
+def cursors(path: Path) -> dict[str, str]:
+    """The cursors of a file that may not be there; it is opened for reading alone. Raises OnlineStoreError."""
+    if not path.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'lakehouse_views'").fetchone():
+                return {}
+            return dict(connection.execute("SELECT view, cursor FROM lakehouse_views WHERE cursor IS NOT NULL"))
+    except sqlite3.Error as error:
+        raise OnlineStoreError(
+            f"the online store {path} can't be read: {error}", hint="Free it, then try again."
+        ) from error
+
+
+def _table(view: str, part: str = "records") -> str:
+    return '"' + f"lakehouse_{part}_{view}".replace('"', '""') + '"'
+
+
+def _make(connection: sqlite3.Connection, table: str) -> None:
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, record BLOB, pushed BLOB) WITHOUT ROWID"
+    )
+
+
+def _know(connection: sqlite3.Connection, layout: Layout) -> None:
+    connection.execute("INSERT OR IGNORE INTO lakehouse_layouts VALUES (?, ?)", (layout.number, layout.text))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LockedError(
+                f"{file.parent}: another run is publishing to its online store", hint="Run again when it is done."
+            ) from error
+        yield

@@ -1,0 +1,108 @@
+"""How values of each of Feast's types stand in a record, and how they get out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from feast.protos.feast.types import Value_pb2
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.type_map import feast_value_type_to_python_type
+from feast.value_type import ValueType
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCALARS = {
+    ValueType.INT32: ("int32", "int32_val"),
+    ValueType.INT64: ("int64", "int64_val"),
+    ValueType.FLOAT: ("float", "float_val"),
+    ValueType.DOUBLE: ("double", "double_val"),
+    ValueType.BOOL: ("bool", "bool_val"),
+    ValueType.UNIX_TIMESTAMP: ("time", "unix_timestamp_val"),
+    ValueType.STRING: ("text", "string_val"),
+    ValueType.BYTES: ("bytes", "bytes_val"),
+}
+_LISTS = {
+    ValueType.INT32_LIST: ("list int32", "int32_list_val", Value_pb2.Int32List),
+    ValueType.INT64_LIST: ("list int64", "int64_list_val", Value_pb2.Int64List),
+    ValueType.FLOAT_LIST: ("list float", "float_list_val", Value_pb2.FloatList),
+    ValueType.DOUBLE_LIST: ("list double", "double_list_val", Value_pb2.DoubleList),
+    ValueType.BOOL_LIST: ("list bool", "bool_list_val", Value_pb2.BoolList),
+    ValueType.UNIX_TIMESTAMP_LIST: ("list time", "unix_timestamp_list_val", Value_pb2.Int64List),
+}
+
+
+def kind_of(value_type: ValueType) -> str:
+    """The kind of a record's field; ``value``, which is Feast's own message, for all that has no kind of its own."""
+    if value_type in _SCALARS:
+        return _SCALARS[value_type][0]
+    return _LISTS[value_type][0] if value_type in _LISTS else "value"
+
+
+class Conversion:
+    """The values of one type: packed as records hold them, as Python values, as Feast's messages."""
+
+    def __init__(self, value_type: ValueType) -> None:
+        self.value_type = value_type
+        self.kind = kind_of(value_type)
+        self._field = _SCALARS[value_type][1] if value_type in _SCALARS else ""
+
+    def to_python(self, packed: Sequence[Any]) -> list[Any]:
+        """As Feast's ``to_dict`` gives them; times keep their microseconds."""
+        if self.kind == "time":
+            return [None if one is None else moment(one) for one in packed]
+        if self.kind == "list time":
+            return [None if one is None else [moment(tick) for tick in one] for one in packed]
+        if self.kind == "value":
+            return [
+                None if one is None else feast_value_type_to_python_type(Value.FromString(one), self.value_type)
+                for one in packed
+            ]
+        return list(packed)
+
+    def to_proto(self, packed: Sequence[Any]) -> list[Value]:
+        """As Feast's server sends them: its times are whole seconds."""
+        make = self._maker()
+        return [Value() if one is None else make(one) for one in packed]
+
+    def of_proto(self, value: Value) -> Any:
+        """One value as a record of this type would hold it."""
+        name = value.WhichOneof("val")
+        if name is None or name == "null_val":
+            return None
+        if self.kind == "value":
+            return value.SerializeToString()
+        found = getattr(value, name)
+        if self.kind == "time":
+            return found * 1_000_000
+        if self.kind == "list time":
+            return [tick * 1_000_000 for tick in found.val]
+        return list(found.val) if self.kind.startswith("list ") else found
+
+    def _maker(self) -> Callable[[Any], Value]:
+        field = self._field
+        if self.kind == "value":
+            return lambda one: Value.FromString(one)
+        if self.kind == "time":
+            return lambda one: Value(unix_timestamp_val=one // 1_000_000)
+        if field:
+            return lambda one: _value(field, one)
+        _, field, message = _LISTS[self.value_type]
+        if self.kind == "list time":
+            return lambda one: _value(field, message(val=[tick // 1_000_000 for tick in one]))
+        return lambda one: _value(field, message(val=one))
+
+
+def _value(field: str, one: Any) -> Value:
+    return Value(**cast(dict[str, Any], {field: one}))
+
+
+def moment(ticks: int) -> datetime:
+    """Microseconds since 1970 as a time in UTC."""
+    return EPOCH + timedelta(microseconds=ticks)
+
+
+def ticks(time: datetime) -> int:
+    """Microseconds since 1970; a naive time is in UTC."""
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return (time - EPOCH) // timedelta(microseconds=1)

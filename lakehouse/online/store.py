@@ -1,0 +1,254 @@
+"""What every online store of ours does with records: look-ups, pushed rows, and Feast's own interface to both."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from feast import Entity
+from feast.feature_view import FeatureView
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.supported_async_methods import SupportedAsyncMethods
+from feast.online_response import OnlineResponse
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.repo_config import RepoConfig
+
+from lakehouse.errors import OnlineStoreError
+from lakehouse.kernels.record import UNKNOWN, Layout, encode
+from lakehouse.online.kinds import moment, ticks
+from lakehouse.online.publication import Publication
+from lakehouse.online.reading import Found, Records, answer
+from lakehouse.online.request import LookUp, Part, Request, columnar, compile_request, context_of, view_id
+from lakehouse.online.response import PRESENT
+
+Asked = tuple[str, Sequence[bytes]]
+"""A view and keys of it."""
+Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+MOST_REQUESTS = 1000
+
+
+class PackedOnlineStore(OnlineStore):
+    """The engine publishes records, Feast's ``push`` and ``write_to_online_store`` lay rows over them.
+
+    A look-up takes, for each key, the record's newest row that is due now, or the pushed row where that is later. A row
+    that is older than its view's ttl is not given (``OUTSIDE_MAX_AGE``).
+    """
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[int, bool], tuple[Any, Request]] = {}
+        self._records: Records | None = None
+
+    @abstractmethod
+    def find(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
+        """What is there of each key of each view, in order. Raises OnlineStoreError within the configured time."""
+
+    @abstractmethod
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
+        """The same, without holding up the event loop."""
+
+    @abstractmethod
+    def layouts(self, config: RepoConfig) -> dict[int, str]:
+        """The text of every layout that the store's records name."""
+
+    @abstractmethod
+    def push(self, config: RepoConfig, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Lay rows over the records of their keys; see :meth:`Records.merged`."""
+
+    @abstractmethod
+    def add(self, config: RepoConfig, view: str) -> None:
+        """Make room for a view."""
+
+    @abstractmethod
+    def drop(self, config: RepoConfig, view: str) -> None:
+        """Forget a view and its records."""
+
+    @abstractmethod
+    def publication(self, config: RepoConfig, view: FeatureView, layout: Layout) -> AbstractContextManager[Publication]:
+        """Publish a view. Raises LockedError where somebody else does."""
+
+    @property
+    def async_supported(self) -> SupportedAsyncMethods:
+        return SupportedAsyncMethods(read=True, write=True)
+
+    def get_online_features(
+        self,
+        config: RepoConfig,
+        features: Any,
+        entity_rows: Any,
+        registry: Any,
+        project: str,
+        full_feature_names: bool = False,
+        include_feature_view_version_metadata: bool = False,
+    ) -> OnlineResponse:
+        """One look-up for all views that the features are of. Raises UsageError for keys that don't fit."""
+        asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
+        found: list[list[Found]] | None = None
+        try:
+            found = self.find(config, asked.keys)
+        except OnlineStoreError:
+            if not _may_lack(config):
+                raise
+        return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
+
+    async def get_online_features_async(
+        self,
+        config: RepoConfig,
+        features: Any,
+        entity_rows: Any,
+        registry: Any,
+        project: str,
+        full_feature_names: bool = False,
+        include_feature_view_version_metadata: bool = False,
+    ) -> OnlineResponse:
+        """:meth:`get_online_features`, without holding up the event loop."""
+        asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
+        found: list[list[Found]] | None = None
+        try:
+            found = await self.find_async(config, asked.keys)
+        except OnlineStoreError:
+            if not _may_lack(config):
+                raise
+        return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
+
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        """Feast's own interface: the event time and the values of each key; (time, None) where the ttl has passed."""
+        part, keys = self._part(config, table, entity_keys, requested_features)
+        return self._messages(config, part, keys, self.find(config, [(part.id, keys)])[0])
+
+    async def online_read_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        """:meth:`online_read`, without holding up the event loop."""
+        part, keys = self._part(config, table, entity_keys, requested_features)
+        return self._messages(config, part, keys, (await self.find_async(config, [(part.id, keys)]))[0])
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Lay rows over the published records. Of two for one key the later by event and created time stays.
+
+        A feature that a row does not name keeps the value that was pushed or published before.
+        """
+        layout = Layout(tuple((field.name, "value") for field in table.features))
+        keys = [self._key(config, row[0]) for row in data]
+        columns = [pa.array([_given(row[1].get(name)) for row in data], pa.large_binary()) for name, _ in layout.fields]
+        events = pa.array([ticks(row[2]) for row in data], pa.int64()).to_numpy()
+        created = pa.array([UNKNOWN if row[3] is None else ticks(row[3]) for row in data], pa.int64()).to_numpy()
+        names = [name for name, _ in layout.fields]
+        rows = encode(layout, pa.table(columns, names=names), events, created, 0)
+        self.push(config, view_id(config, table), layout, list(zip(keys, rows, strict=True)))
+        if progress:
+            progress(len(data))
+
+    async def online_write_batch_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """:meth:`online_write_batch`, in a thread."""
+        import asyncio
+
+        await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
+
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        for view in tables_to_keep:
+            self.add(config, view_id(config, view))
+        for view in tables_to_delete:
+            self.drop(config, view_id(config, view))
+
+    def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
+        for view in tables:
+            self.drop(config, view_id(config, view))
+
+    def _is_versioned_read_supported(self) -> bool:
+        return True
+
+    def records(self, config: RepoConfig) -> Records:
+        """Reads this store's records."""
+        if self._records is None:
+            self._records = Records(lambda: self.layouts(config))
+        return self._records
+
+    def _look_up(
+        self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any
+    ) -> LookUp:
+        context = context_of(registry, project, features, full_names)
+        known = self._requests.get((id(context), full_names))
+        if known is None or known[0] is not context:
+            if len(self._requests) >= MOST_REQUESTS:
+                self._requests.clear()
+            known = context, compile_request(config, context, full_names)
+            self._requests[id(context), full_names] = known
+        return LookUp(known[1], columnar(rows))
+
+    def _part(
+        self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
+    ) -> tuple[Part, list[bytes]]:
+        wanted = features if features is not None else [field.name for field in view.features]
+        return Part(config, view, wanted, False), [self._key(config, key) for key in keys]
+
+    def _messages(
+        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Sequence[Found]
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        columns = self.records(config).columns(part, keys, iter(found), _now(config))
+        answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
+        messages = [column.conversion.to_proto(column.values) for column in columns if column.conversion]
+        for spot in range(len(keys)):
+            event = columns[0].events[spot] if columns else None
+            values = {
+                name: message[spot]
+                for name, message, column in zip(part.features, messages, columns, strict=True)
+                if column.statuses[spot] == PRESENT
+            }
+            answer.append((None if event is None else moment(event), values or None))
+        return answer
+
+    def _key(self, config: RepoConfig, key: EntityKey) -> bytes:
+        return bytes(serialize_entity_key(key, config.entity_key_serialization_version))
+
+
+def _now(config: RepoConfig) -> int:
+    """The moment that look-ups are answered for: microseconds since 1970."""
+    as_of = config.online_store.as_of
+    return time.time_ns() // 1000 if as_of is None else ticks(as_of)
+
+
+def _may_lack(config: RepoConfig) -> bool:
+    """Whether a look-up goes on without the store, with nulls that are marked as such."""
+    return bool(config.online_store.unavailable == "null")
+
+
+def _given(value: Value | None) -> bytes | None:
+    """A pushed value: nothing for null, and null for a feature that was not pushed."""
+    return None if value is None else value.SerializeToString()
