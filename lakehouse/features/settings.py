@@ -15,6 +15,7 @@ from lakehouse.config import Project
 from lakehouse.errors import ConfigError, did_you_mean
 
 SQLITE = "lakehouse.online.sqlite.SqliteOnlineStore"
+REDIS = "lakehouse.online.redis.RedisOnlineStore"
 REGISTRY_SCHEME = "sqlite+project:///"
 SETTINGS = """
     project project_description provider registry online_store offline_store batch_engine auth feature_server flags
@@ -49,6 +50,16 @@ class Settings:
             from lakehouse.online.file import cursors
 
             return cursors((self.file.parent / str(online.get("path", "data/online.db"))).resolve())
+        if isinstance(online, dict) and online.get("type") == REDIS:
+            from lakehouse.online.address import Address
+            from lakehouse.online.server import RecordServer
+
+            master = str(online.get("sentinel_master", "mymaster"))
+            address = Address.of(
+                str(online.get("connection_string", "localhost:6379")),
+                sentinel=master if online.get("redis_type") == "redis_sentinel" else None,
+            )
+            return RecordServer(address, 30.0).cursors()
         return {}
 
     @property

@@ -1,0 +1,115 @@
+"""Publishing into a Redis: under a lease that others respect, and that each write looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import WatchError
+
+from lakehouse.errors import OnlineStoreError
+from lakehouse.kernels.record import HEADER
+from lakehouse.online.address import in_words
+
+if TYPE_CHECKING:
+    from lakehouse.online.server import RecordServer
+
+CURSORS = "lakehouse:cursors"
+AT_ONCE = 500
+"""Records in one command: a server answers nobody else while it is at one."""
+
+
+class ServerPublication:
+    """See :class:`lakehouse.online.publication.Publication`."""
+
+    def __init__(self, server: RecordServer, view: str, lock: bytes, token: bytes) -> None:
+        self._server, self._view, self._lock, self._token = server, view, lock, token
+        with in_words(server.address):
+            now = server.slow.get(name_of(view, "now"))
+        self._there = now is not None
+        self._generation = (now or b"0 0").split(b" ")[0]
+
+    @property
+    def cursor(self) -> str | None:
+        with in_words(self._server.address):
+            found = self._server.slow.hget(CURSORS, self._view)
+        return found.decode() if found is not None and self._there else None
+
+    def mark(self, cursor: str) -> None:
+        self._fenced(lambda pipe: pipe.hset(CURSORS, self._view, cursor))
+
+    def refresh(self) -> None:
+        generations = name_of(self._view, "generations")
+        with in_words(self._server.address):
+            for old in self._server.slow.smembers(generations) - {self._generation}:
+                self._forget(old)
+        self._generation = str(int(self._generation) + 1).encode()
+        self._fenced(lambda pipe: pipe.sadd(generations, self._generation))
+
+    def write(self, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        prefix, over = name_of(self._view, "") + self._generation + b":", name_of(self._view, "+:")
+        for start in range(0, len(keys), AT_ONCE):
+            part = dict(zip(keys[start : start + AT_ONCE], records[start : start + AT_ONCE], strict=True))
+            gone = [over + key for key, record in part.items() if len(record) == HEADER.size]
+
+            def put(pipe: Any, part: Any = part, gone: Any = gone) -> None:
+                pipe.mset({prefix + key: record for key, record in part.items()})
+                if gone:
+                    pipe.unlink(*gone)
+
+            self._fenced(put)
+
+    def finish(self, cursor: str) -> None:
+        now, generations = name_of(self._view, "now"), name_of(self._view, "generations")
+
+        def flip(pipe: Any) -> None:
+            pushed = (pipe.get(now) or b"0 0").split(b" ")[1]
+            self._check(pipe)
+            pipe.multi()
+            pipe.set(now, self._generation + b" " + pushed)
+            pipe.sadd(generations, self._generation)
+            pipe.hset(CURSORS, self._view, cursor)
+
+        with in_words(self._server.address):
+            self._server.watched([now, self._lock], flip)
+        self._there = True
+        if self.cursor != cursor:
+            raise OnlineStoreError(
+                f"{self._server.address.shown} does not hold what was just published to it",
+                hint="Was it flushed? Publish again.",
+            )
+        with in_words(self._server.address):
+            for old in self._server.slow.smembers(generations) - {self._generation}:
+                self._forget(old)
+
+    def _forget(self, generation: bytes) -> None:
+        self._server.sweep(name_of(self._view, "") + generation + b":")
+        self._server.slow.srem(name_of(self._view, "generations"), generation)
+
+    def _fenced(self, work: Callable[[Any], Any]) -> None:
+        """Do work in one transaction with a look at the lock."""
+        with in_words(self._server.address), self._server.slow.pipeline() as pipe:
+            pipe.watch(self._lock)
+            self._check(pipe)
+            pipe.multi()
+            work(pipe)
+            pipe.pexpire(self._lock, self._server.lease_ms)
+            try:
+                pipe.execute()
+            except WatchError:
+                self._lost()
+
+    def _check(self, pipe: Any) -> None:
+        if pipe.get(self._lock) != self._token:
+            self._lost()
+
+    def _lost(self) -> None:
+        raise OnlineStoreError(
+            f"{self._view}: the lock on {self._server.address.shown} was lost while it was published",
+            hint="Was the server flushed or restarted, or this process halted? Publish again: nothing is half done.",
+        )
+
+
+def name_of(view: str, what: str) -> bytes:
+    """A key of a view."""
+    return f"lakehouse:{view}:{what}".encode()
