@@ -6,7 +6,9 @@ import hashlib
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def canonical(table: pa.Table) -> pa.Table:
@@ -27,6 +29,21 @@ def digest(table: pa.Table) -> str:
     with pa.PythonFile(sink, mode="w") as file, pa.ipc.new_stream(file, plain.schema) as writer:
         writer.write_table(plain)
     return sink.sha.hexdigest()
+
+
+def differing(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Where two columns of one length hold different values; null is null, and NaN is NaN."""
+    kind = one.type
+    if pa.types.is_nested(kind) or kind != other.type:
+        pairs = zip(one.to_pylist(), other.to_pylist(), strict=True)
+        return np.fromiter((repr(left) != repr(right) for left, right in pairs), np.bool_, len(one))
+    if pa.types.is_null(kind):
+        return np.zeros(len(one), np.bool_)
+    same = pc.equal(one, other)
+    if pa.types.is_floating(kind):
+        same = pc.or_(same, pc.and_(pc.is_nan(one), pc.is_nan(other)))
+    same = pc.or_(pc.fill_null(same, False), pc.and_(one.is_null(), other.is_null()))
+    return ~np.asarray(same.to_numpy(zero_copy_only=False), np.bool_)
 
 
 class _Sink:
