@@ -98,6 +98,7 @@ def train(
             "start": _time("--start", start),
             "end": _time("--end", end),
             "full_feature_names": full_feature_names,
+            "given": Path(entities).name if entities is not None and _is_file(entities) else "",
         }
         kept = {"rows": not manifest_only, "replace": replace}
         page = _made(context.obj, project, name, env, _entities(entities), features, how, kept)
@@ -146,10 +147,10 @@ def _entities(text: str | None) -> Any:
         return None
     if text == "-":
         return sys.stdin.read()
-    if len(text.split()) > 1 and not Path(text).is_file():
-        return text
     file = Path(text)
-    if not file.is_file():
+    if len(text.split()) > 1 and not _is_file(text):
+        return text
+    if not _is_file(text):
         raise UsageError(f"--entities: there is no file {text}", hint=ROWS)
     if file.suffix == ".sql":
         return file.read_text(encoding="utf-8")
@@ -162,6 +163,13 @@ def _entities(text: str | None) -> Any:
         raise UsageError(
             f"--entities: {text} is no Parquet file", hint="Give FILE.parquet, FILE.sql or SQL."
         ) from error
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a name may be: SQL
+        return False
 
 
 def _time(option: str, text: str | None) -> datetime | None:

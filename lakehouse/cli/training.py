@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lakehouse.config import Project
     from lakehouse.features.keeping import Verified
 
+MOST_FEATURES = 3
+
 
 def all_page(project: Project, env: str | None) -> Page:
     from lakehouse.features.manifest import folder_of, names, read_manifest
@@ -37,7 +39,7 @@ def all_page(project: Project, env: str | None) -> Page:
 
 
 def set_page(project: Project, name: str, env: str | None, fresh: bool = False) -> Page:
-    from lakehouse.features.manifest import ROWS, folder_of, read_manifest
+    from lakehouse.features.manifest import NOT_KNOWN_YET, ROWS, folder_of, read_manifest
     from lakehouse.features.repository import is_applied
 
     one, folder = read_manifest(project, name), folder_of(project, name)
@@ -46,8 +48,8 @@ def set_page(project: Project, name: str, env: str | None, fresh: bool = False) 
     parts: list[Any] = [Line(f"{name}: {one.rows:,} rows, {len(one.columns)} columns", "title")]
     parts.append(Line(f"made {_minute(one.made_at)} UTC of {one.given}", "quiet"))
     for why, count in one.left_out.items():
-        until = f": their horizon ends after {one.label.known_until}, {one.label.known_because}" if one.label else ""
-        said = until if why.startswith("label") else ""
+        known = f": {_minute(one.label.known_until)} UTC is {one.label.known_because}" if one.label else ""
+        said = known if why == NOT_KNOWN_YET else ""
         parts.append(Line(f"{count:,} of {one.asked:,} entity rows were left out, {why}{said}", "warning"))
     if one.label and one.label.missing:
         parts.append(Line(f"{one.label.missing:,} rows have no '{one.label.column}'.", "warning"))
@@ -62,23 +64,27 @@ def set_page(project: Project, name: str, env: str | None, fresh: bool = False) 
 
 
 def _leaks(leakage: Sequence[Any]) -> list[Any]:
-    rows = []
+    """A row for each join of each view, with the features that it would have changed most; all are in the manifest."""
+    rows: list[list[Any]] = []
     for one in leakage:
         for join in ("naive", "without_knowledge_time"):
             if one[join] is not None:
-                feature, worst = max(one[join]["features"].items(), key=lambda item: item[1]["changed"])
-                means = [worst["mean"], worst["mean_leaked"]] if worst["changed"] else ["", ""]
-                counts = [f"{one[join]['leaked']:,}", f"{one[join]['changed']:,}"]
-                rows.append([one["view"], join.replace("_", " "), *counts, feature if worst["changed"] else "", *means])
-    columns = ["view", "join", "rows leaked", "rows changed", "most in", "its mean", "would be"]
+                rows += _join(one["view"], join.replace("_", " "), one[join])
+    columns = ["view", "join", "rows leaked", "rows changed", "feature", "in rows", "its mean", "would be"]
     parts: list[Any] = [Grid(columns, rows, title="What a careless join would have done")] if rows else []
     for one in leakage:
         if one["in_this_set"]:
-            text = (
-                f"{one['view']}: {one['in_this_set']:,} rows of this set have a value that was written after their time"
-            )
-            parts.append(Line(f"{text}, though dated before it (a correction, or a late row).", "warning"))
+            text = f"{one['view']}: rows of this set with a value that was written after their time, though dated"
+            parts.append(Line(f"{text} before it (corrections, late rows): {one['in_this_set']:,}", "warning"))
     return parts
+
+
+def _join(view: str, join: str, found: Any) -> list[list[Any]]:
+    changed = [(name, of) for name, of in found["features"].items() if of["changed"]]
+    worst = sorted(changed, key=lambda one: -one[1]["changed"])[:MOST_FEATURES]
+    cells = [[name, f"{of['changed']:,}", of["mean"], of["mean_leaked"]] for name, of in worst] or [["", "", "", ""]]
+    first = [view, join, f"{found['leaked']:,}", f"{found['changed']:,}"]
+    return [[*(first if place == 0 else [""] * 4), *cell] for place, cell in enumerate(cells)]
 
 
 def verified_page(done: Verified, env: str | None) -> Page:

@@ -12,14 +12,13 @@ import pyarrow.compute as pc
 from lakehouse.config import Project
 from lakehouse.errors import DefinitionError, LakehouseError, UsageError, did_you_mean
 from lakehouse.features.entity_rows import EntityRows
-from lakehouse.features.manifest import Label
+from lakehouse.features.manifest import NO_TIME, NOT_KNOWN_YET, Label
 from lakehouse.features.pinned import Tables
 from lakehouse.features.reading import UTC_TIME, OpenTable
 from lakehouse.features.source import DeltaSource
 from lakehouse.kernels import asof_join
 from lakehouse.kernels.keys import Ints
 
-NOT_KNOWN_YET, NO_TIME = "label not known yet", "no time"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -21,6 +21,8 @@ from lakehouse.errors import StorageError, UsageError, did_you_mean
 
 FORMAT = 1
 MANIFEST, ENTITIES, ROWS = "manifest.json", "entities.parquet", "rows.parquet"
+NOT_KNOWN_YET, NO_TIME = "label not known yet", "no time"
+"""Why entity rows are left out."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 

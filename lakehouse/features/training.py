@@ -75,6 +75,7 @@ def training_set(
     end: datetime | None = None,
     full_feature_names: bool = False,
     project: Project | None = None,
+    given: str = "",
     now: datetime | None = None,
     listen: Listen | None = None,
 ) -> TrainingSet:
@@ -87,7 +88,8 @@ def training_set(
     known when its horizon has passed: rows that are too young for that are left out, and the manifest counts them.
 
     Every table is read at one version, whatever is written meanwhile. ``project``: else that of the current folder.
-    ``now`` is the clock. ``listen`` is told what is being done. Raises UsageError, DefinitionError, NotBuiltError.
+    ``given`` is what the manifest calls the entity rows. ``now`` is the clock. ``listen`` is told what is being
+    done. Raises UsageError, DefinitionError, NotBuiltError.
     """
     if (label is None) != (horizon is None):
         known = "horizon=timedelta(…) says how long after a row's time its label is known"
@@ -103,11 +105,11 @@ def training_set(
         tables = Tables(store.config)
         with still_store(project, store, definitions, tables) as still:
             tell("entity rows")
-            given = _given(store, still, entities, chosen.asked, start, end or now)
+            asked = _given(store, still, entities, chosen.asked, start, end or now)
             found = None
             if label is not None and horizon is not None:
-                found = find_label(project, given, label, label_at, horizon, now, tables)
-            made = build(still, given, found, chosen.asked, full_feature_names, tables, definitions, tell)
+                found = find_label(project, asked, label, label_at, horizon, now, tables)
+            made = build(still, asked, found, chosen.asked, full_feature_names, tables, definitions, tell)
             report = _report(still, made, definitions, full_feature_names, tell)
     manifest = Manifest(
         made_at=now.astimezone(UTC).isoformat(),
@@ -116,20 +118,20 @@ def training_set(
         code=_code(project),
         features=chosen.asked,
         full_feature_names=full_feature_names,
-        given=_said(entities, start, end or now),
-        time=given.time,
-        asked=given.table.num_rows,
+        given=given or _said(entities, start, end or now),
+        time=asked.time,
+        asked=asked.table.num_rows,
         left_out=made.left_out,
         rows=made.rows.num_rows,
         sha256=digest(made.rows),
         columns=columns_of(made.rows),
-        entities_sha256=digest(given.table),
+        entities_sha256=digest(asked.table),
         tables=tables.pins(),
         definitions=definitions,
         leakage=report,
         label=made.label,
     )
-    return TrainingSet(made.rows, given.table, manifest, project, tables.places)
+    return TrainingSet(made.rows, asked.table, manifest, project, tables.places)
 
 
 @dataclass(frozen=True)
