@@ -71,6 +71,11 @@ def train(
     """
     project = opened(context.obj, env)
     making = entities is not None or start is not None or bool(features)
+    only = {"--label": label, "--horizon": horizon, "--label-at": label_at, "--end": end, "--replace": replace}
+    only |= {"--full-feature-names": full_feature_names, "--manifest-only": manifest_only}
+    for option, said in only.items():
+        if said and not making:
+            raise UsageError(f"{option} is for a set that is made", hint="Say --entities and --features too.")
     verbs = [word for word, said in (("--verify", verify), ("--forget", forget), ("--list", listed)) if said]
     if len(verbs) + making > 1:
         words = [*verbs, *(["--entities and --features"] if making else [])]

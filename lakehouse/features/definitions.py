@@ -27,6 +27,7 @@ from lakehouse.features.choosing import Chosen
 from lakehouse.features.pinned import Tables, portable
 from lakehouse.features.retrieval import delta_source
 from lakehouse.features.settings import read_settings
+from lakehouse.features.source import CLASS
 
 CHANGING = ("meta", "project", "body", "batch_source", "stream_source")
 """Of Feast's descriptions: what says nothing of the values, or is said with the view."""
@@ -96,14 +97,15 @@ def _view(store: FeatureStore, view: FeatureView) -> dict[str, Any]:
         source.path = portable(source, store.config)
     said = json.loads(source.to_proto().custom_options.configuration)
     shown = MessageToDict(source.to_proto(), preserving_proto_field_name=True)
-    shown = {key: value for key, value in shown.items() if key != "meta"}
+    shown = {key: value for key, value in shown.items() if key not in ("meta", "data_source_class_type")}
     return {**_data(view), "batch_source": {**shown, "custom_options": {"configuration": said}}}
 
 
 def _parsed(spec: Mapping[str, Any]) -> FeatureViewProto:
     source = spec["batch_source"]
     packed = base64.b64encode(json.dumps(source["custom_options"]["configuration"], sort_keys=True).encode())
-    source = {**source, "custom_options": {"configuration": packed.decode()}}
+    # Feast imports the class that a source names; a manifest is data, and names none.
+    source = {**source, "custom_options": {"configuration": packed.decode()}, "data_source_class_type": CLASS}
     proto = FeatureViewProto()
     ParseDict({"spec": {**spec, "batch_source": source}}, proto)
     return proto

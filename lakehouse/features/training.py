@@ -94,6 +94,10 @@ def training_set(
     if (label is None) != (horizon is None):
         known = "horizon=timedelta(…) says how long after a row's time its label is known"
         raise UsageError("a label needs a horizon, and a horizon a label", hint=f"{known}; timedelta(0): at once.")
+    if label is None and label_at is not None:
+        raise UsageError(f"label_at='{label_at}' says nothing without a label", hint="label='LAYER.TABLE.COLUMN'")
+    if entities is not None and (start is not None or end is not None):
+        raise UsageError("entity rows and a range of time can't both be given", hint="Leave one of them out.")
     project = project or load_project()
     now = now or datetime.now(UTC)
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now
@@ -193,8 +197,6 @@ def _given(
         job = _asked(lambda: still.get_historical_features(None, features, start_date=start, end_date=end))
         rows = EntityRows(_asked(job.to_arrow).select([*job.metadata.keys, TIME]), TIME)
     else:
-        if start is not None:
-            raise UsageError("entity rows and a range of time can't both be given", hint="Leave one of them out.")
         rows = entity_rows(entities, store.config)
     file = io.BytesIO()
     try:
@@ -257,14 +259,15 @@ def _code(project: Project) -> dict[str, Any]:
     sha = hashlib.sha256()
     for file in sorted([*project.features.rglob("*.py"), *project.features.glob("*.yaml")]):
         sha.update(f"\0{file.relative_to(project.features)}\0".encode() + file.read_bytes())
-    commit = _git(project, "rev-parse", "HEAD")
-    changed = None if commit is None else bool(_git(project, "status", "--porcelain"))
+    commit, status = _git(project, "rev-parse", "HEAD"), _git(project, "status", "--porcelain")
+    changed = None if status is None else bool(status)
     return {"features": sha.hexdigest(), "commit": commit, "changed_since_commit": changed}
 
 
 def _git(project: Project, *words: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=project.folder, capture_output=True, text=True, timeout=30)
+        command = ["git", "--no-optional-locks", *words]
+        done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -117,6 +117,8 @@ def test_definitions_that_were_not_applied_are_said(command, shop: Path) -> None
         ("x", "there is no training set 'x'", ""),
         ("x --verify", "there is no training set 'x'", ""),
         ("../x --verify", "'../x' can't be the name", "Letters"),
+        ("x --verify --label late", "--label is for a set that is made", "--entities"),
+        ("x --manifest-only", "--manifest-only is for a set that is made", "--entities"),
         ("x --entities rows.parquet", "no features were asked for", "--features"),
         ("x --entities row.parquet -f everything", "there is no file row.parquet", "FILE.parquet"),
         ("x --entities features/definitions.py -f everything", "is no Parquet file", "FILE.parquet"),

@@ -171,6 +171,7 @@ def test_a_manifest_is_plain_and_nothing_of_the_machine_is_in_it(project: Projec
     text = (folder_of(project, "kept") / MANIFEST).read_text()
     data = json.loads(text)
     assert text == json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert "class" not in text
     assert str(project.folder) not in text and str(Path.home()) not in text
     assert {table["table"]: table["used_by"] for table in data["tables"]} == {
         "gold.carrier_delay": ["carrier_delay"],

@@ -133,6 +133,8 @@ def test_a_table_that_moves_while_it_is_read_does_not_matter(project: Project) -
         ({"label": "gold.carrier_delay.men", "horizon": DAY}, DefinitionError, "no column 'men'.*\n.*'mean'"),
         ({"label": "late", "horizon": DAY, "label_at": "x"}, UsageError, "so it has no 'x'"),
         ({"entities": None}, UsageError, "a start is needed"),
+        ({"label_at": "known_at"}, UsageError, "says nothing without a label"),
+        ({"end": START}, UsageError, "can't both be given"),
         ({"start": START}, UsageError, "can't both be given"),
         ({"entities": 3}, DefinitionError, "can't be of type int"),
         ({"features": "over_mean", "entities": ask([3]).drop(columns="minutes")}, UsageError, "can't be computed"),
