@@ -19,8 +19,8 @@ from lakehouse.features.entity_rows import TIME, EntityRows
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource
 from lakehouse.kernels import asof_join, latest
-from lakehouse.kernels.asof import Content
 from lakehouse.kernels.keys import Ints
+from lakehouse.kernels.ties import Content
 
 
 class _TiedError(Exception):
