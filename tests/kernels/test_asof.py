@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import DefinitionError
@@ -112,6 +112,7 @@ known_rows = st.fixed_dictionaries(
 askers = st.fixed_dictionaries({"a": st.sampled_from(["1", "11", None]), "t": few})
 
 
+@settings(max_examples=500)
 @given(
     st.lists(askers, min_size=3, max_size=8),
     st.lists(known_rows, min_size=3, max_size=14),
