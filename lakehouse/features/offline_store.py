@@ -42,8 +42,10 @@ class DeltaRetrievalJob(RetrievalJob):
         full_feature_names: bool = False,
         on_demand: Sequence[OnDemandFeatureView] = (),
         metadata: RetrievalMetadata | None = None,
+        notes: list[str] | None = None,
     ) -> None:
         self._evaluate = evaluate
+        self._notes = notes if notes is not None else []
         self._full_feature_names = full_feature_names
         self._on_demand = list(on_demand)
         self._metadata = metadata
@@ -59,6 +61,11 @@ class DeltaRetrievalJob(RetrievalJob):
     @property
     def metadata(self) -> RetrievalMetadata | None:
         return self._metadata
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the rows, once they were asked for: see ``known_by``."""
+        return tuple(dict.fromkeys(self._notes))
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         return self._evaluate()
@@ -76,6 +83,8 @@ class DeltaRetrievalJob(RetrievalJob):
 class DeltaOfflineStore(OfflineStore):
     """One output row per entity row, in order; see :func:`lakehouse.kernels.asof_join` for which values it holds."""
 
+    supports_filter_by_created_timestamp = True
+
     @staticmethod
     def get_historical_features(
         config: RepoConfig,
@@ -85,30 +94,36 @@ class DeltaOfflineStore(OfflineStore):
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
-        **kwargs: Any,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
         """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x and silver.x, or None with start and end date.
 
         Tables are opened at their version now, rows are read when the job is asked for them. None gives a row for
-        each key and event time of the views within the dates.
+        each key and event time of the views within the dates. With ``filter_by_created_timestamp`` a row without a
+        created time is not seen, nor one that was created after the entity row's time. What must have been *known* by
+        then is asked with :func:`lakehouse.features.knowledge.known_by`.
         """
-        wanted = list(wanted_views(config, feature_views, feature_refs))
+        wanted = list(wanted_views(config, feature_views, feature_refs, filter_by_created_timestamp))
         if entity_df is None:
-            start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
+            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
             rows = range_rows(wanted, start, end)
         else:
             rows = entity_rows(entity_df, config)
-        times = rows.table.column(rows.time).drop_null().to_pandas()
+        first, last = rows.span()
+        notes: list[str] = []
         return DeltaRetrievalJob(
-            lambda: training_rows(rows, wanted, full_feature_names),
+            lambda: training_rows(rows, wanted, full_feature_names, notes),
             full_feature_names,
             OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             RetrievalMetadata(
                 features=feature_refs,
                 keys=[name for name in rows.table.column_names if name != rows.time],
-                min_event_timestamp=times.min() if len(times) else None,
-                max_event_timestamp=times.max() if len(times) else None,
+                min_event_timestamp=first,
+                max_event_timestamp=last,
             ),
+            notes,
         )
 
     @staticmethod
