@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
@@ -17,8 +19,12 @@ from feast.saved_dataset import SavedDatasetStorage
 from feast.utils import compute_non_entity_date_range
 
 from lakehouse.errors import UsageError
+from lakehouse.features import monitoring
 from lakehouse.features.entity_rows import entity_rows
-from lakehouse.features.retrieval import Evaluate, delta_source, newest_rows, range_rows, training_rows, wanted_views
+from lakehouse.features.retrieval import Evaluate, newest_rows, range_rows, training_rows, wanted_views
+from lakehouse.features.saved import SavedRows, save_dataset, saved_rows, write_logs
+from lakehouse.features.source import delta_source
+from lakehouse.features.writing import add_rows
 
 
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):
@@ -31,6 +37,8 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     """The project's folder; None: $LAKEHOUSE_PROJECT, or found upward of the repository. For ``table=`` sources."""
     env: str | None = None
     """The environment that ``table=`` sources are read in; None: $LAKEHOUSE_ENV, or local."""
+    monitoring: str = "feast_monitoring"
+    """The folder of Feast's tables of metrics, relative to the repository."""
 
 
 class DeltaRetrievalJob(RetrievalJob):
@@ -43,8 +51,10 @@ class DeltaRetrievalJob(RetrievalJob):
         on_demand: Sequence[OnDemandFeatureView] = (),
         metadata: RetrievalMetadata | None = None,
         notes: list[str] | None = None,
+        config: RepoConfig | None = None,
     ) -> None:
         self._evaluate = evaluate
+        self._config = config
         self._notes = notes if notes is not None else []
         self._full_feature_names = full_feature_names
         self._on_demand = list(on_demand)
@@ -74,10 +84,10 @@ class DeltaRetrievalJob(RetrievalJob):
         return self._evaluate().to_pandas()
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        raise UsageError(
-            "saved datasets are not supported by DeltaOfflineStore yet",
-            hint="Write the rows yourself: deltalake.write_deltalake(PATH, job.to_arrow())",
-        )
+        """Write the rows, on-demand features too, as a saved dataset."""
+        if self._config is None or self._metadata is None or self._metadata.max_event_timestamp is None:
+            raise UsageError("a training set without a single time can't be saved: Feast wants its first and its last")
+        save_dataset(self._config, self.to_arrow(), storage, allow_overwrite)
 
 
 class DeltaOfflineStore(OfflineStore):
@@ -124,6 +134,7 @@ class DeltaOfflineStore(OfflineStore):
                 max_event_timestamp=last,
             ),
             notes,
+            config,
         )
 
     @staticmethod
@@ -162,8 +173,10 @@ class DeltaOfflineStore(OfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Every row within [start_date, end_date] that has a whole key."""
+        """Every row within [start_date, end_date] that has a whole key; a saved dataset as it was saved."""
         source = delta_source(data_source, data_source.name)
+        if isinstance(source, SavedRows):
+            return DeltaRetrievalJob(lambda: saved_rows(config, source))
         return DeltaRetrievalJob(
             lambda: newest_rows(
                 source.open(config),
@@ -180,7 +193,72 @@ class DeltaOfflineStore(OfflineStore):
     def offline_write_batch(
         config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        raise UsageError(
-            f"'{feature_view.name}' can't be written through Feast: its table is built by the lakehouse",
-            hint="Land new data in a source and run: lakehouse run",
-        )
+        """Append rows to a ``path=`` source, in one commit. What the lakehouse builds is refused."""
+        add_rows(config, feature_view, table, progress)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """Append logs of served features to a ``DeltaLoggingDestination``, in one commit."""
+        write_logs(config, data, source, logging_config, registry)
+
+    @staticmethod
+    def compute_monitoring_metrics(
+        config: RepoConfig,
+        data_source: DataSource,
+        feature_columns: list[tuple[str, str]],
+        timestamp_field: str,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        histogram_bins: int = 20,
+        top_n: int = 10,
+    ) -> list[dict[str, Any]]:
+        """Feast's statistics of the rows within the dates; just these columns are read."""
+        source = delta_source(data_source, data_source.name)
+        within = (start_date, end_date)
+        return monitoring.metrics(config, source, feature_columns, timestamp_field, within, histogram_bins, top_n)
+
+    @staticmethod
+    def get_monitoring_max_timestamp(
+        config: RepoConfig, data_source: DataSource, timestamp_field: str
+    ) -> datetime | None:
+        return monitoring.newest(config, delta_source(data_source, data_source.name), timestamp_field)
+
+    @staticmethod
+    def ensure_monitoring_tables(config: RepoConfig) -> None:
+        monitoring.make_tables(config)
+
+    @staticmethod
+    def save_monitoring_metrics(config: RepoConfig, metric_type: str, metrics: list[dict[str, Any]]) -> None:
+        monitoring.keep(config, metric_type, metrics)
+
+    @staticmethod
+    def query_monitoring_metrics(
+        config: RepoConfig,
+        project: str,
+        metric_type: str,
+        filters: dict[str, Any] | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+    ) -> list[dict[str, Any]]:
+        return monitoring.kept(config, project, metric_type, filters, (start_date, end_date))
+
+    @staticmethod
+    def clear_monitoring_baseline(
+        config: RepoConfig,
+        project: str,
+        feature_view_name: str | None = None,
+        feature_name: str | None = None,
+        data_source_type: str | None = None,
+    ) -> None:
+        named = {
+            "feature_view_name": feature_view_name,
+            "feature_name": feature_name,
+            "data_source_type": data_source_type,
+        }
+        monitoring.forget_baseline(config, project, named)

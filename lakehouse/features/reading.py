@@ -66,11 +66,13 @@ class OpenTable:
         end: datetime | None = None,
         keys: Mapping[str, tuple[Any, Any]] | None = None,
         condition: str = "",
+        as_stored: bool = False,
     ) -> pa.Table:
         """The columns of the rows whose ``time`` is in [start, end] (None: open), in no particular order.
 
         ``keys`` are the least and greatest value asked for of some columns: files without any between are not read,
-        other rows may come too. ``condition`` is one more, in SQL.
+        other rows may come too. ``condition`` is one more, in SQL. ``as_stored`` gives the table's own types instead of
+        those of :func:`plain_type`.
         """
         wanted = list(dict.fromkeys(columns))
         conditions = [condition] if condition else []
@@ -86,6 +88,9 @@ class OpenTable:
             table = pa.RecordBatchReader.from_stream(stream).read_all()
         except (DeltaError, OSError) as error:
             raise _unreadable(self.label, error) from error
+        if as_stored:
+            own = pa.schema(self.delta.schema().to_arrow())
+            return table.select(wanted).cast(pa.schema([own.field(name) for name in wanted]))
         fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in wanted]
         return table.select(wanted).cast(pa.schema(fields))
 

@@ -10,7 +10,6 @@ from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
@@ -18,7 +17,7 @@ from lakehouse.errors import DefinitionError, UsageError
 from lakehouse.features.entity_rows import TIME, EntityRows, of_table
 from lakehouse.features.knowledge import FROM, UNTIL, Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
-from lakehouse.features.source import DeltaSource
+from lakehouse.features.source import DeltaSource, delta_source
 from lakehouse.kernels import asof_join, latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.ties import Content
@@ -82,14 +81,6 @@ def wanted_views(
             known=knowledge(name, source, opened, config, wish) if wish is not None else None,
             by_created=by_created and bool(source.created_timestamp_column),
         )
-
-
-def delta_source(source: DataSource | None, name: str) -> DeltaSource:
-    """The source as a DeltaSource. Raises DefinitionError for another kind."""
-    if isinstance(source, DeltaSource):
-        return source
-    kind = type(source).__name__
-    raise DefinitionError(f"'{name}' has a source of type {kind}", hint="DeltaOfflineStore reads DeltaSource only.")
 
 
 def training_rows(
@@ -243,7 +234,7 @@ def newest_rows(
     else:
         known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))
         table = table.filter(known).combine_chunks()
-    if not keys:
+    if not keys and only_newest:
         table = table.append_column(DUMMY_ENTITY_ID, pa.array([""] * table.num_rows))
     return table
 

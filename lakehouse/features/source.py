@@ -198,6 +198,14 @@ class DeltaSource(DataSource):
         return hash((self.name, self.timestamp_field, self.path, self.table, self.version))
 
 
+def delta_source(source: DataSource | None, name: str) -> DeltaSource:
+    """The source as a DeltaSource. Raises DefinitionError for another kind."""
+    if isinstance(source, DeltaSource):
+        return source
+    kind = type(source).__name__
+    raise DefinitionError(f"'{name}' has a source of type {kind}", hint="DeltaOfflineStore reads DeltaSource only.")
+
+
 def project_of(config: RepoConfig) -> Project:
     """The project whose tables a reader sees, in the reader's environment.
 
