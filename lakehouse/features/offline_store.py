@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pyarrow as pa
 from feast.data_source import DataSource
 from feast.feature_logging import LoggingConfig, LoggingSource
@@ -15,12 +16,13 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob,
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.saved_dataset import SavedDatasetStorage
+from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 from feast.utils import compute_non_entity_date_range
 
 from lakehouse.errors import UsageError
 from lakehouse.features import monitoring
 from lakehouse.features.entity_rows import entity_rows
+from lakehouse.features.frames import as_frame
 from lakehouse.features.retrieval import Evaluate, newest_rows, range_rows, training_rows, wanted_views
 from lakehouse.features.saved import SavedRows, save_dataset, saved_rows, write_logs
 from lakehouse.features.source import delta_source
@@ -52,8 +54,10 @@ class DeltaRetrievalJob(RetrievalJob):
         metadata: RetrievalMetadata | None = None,
         notes: list[str] | None = None,
         config: RepoConfig | None = None,
+        dtypes: Mapping[str, Any] | None = None,
     ) -> None:
         self._evaluate = evaluate
+        self._dtypes = dtypes or {}
         self._config = config
         self._notes = notes if notes is not None else []
         self._full_feature_names = full_feature_names
@@ -80,8 +84,14 @@ class DeltaRetrievalJob(RetrievalJob):
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         return self._evaluate()
 
-    def _to_df_internal(self, timeout: int | None = None) -> Any:
-        return self._evaluate().to_pandas()
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return as_frame(self._evaluate(), self._dtypes)
+
+    def to_df(
+        self, validation_reference: ValidationReference | None = None, timeout: int | None = None
+    ) -> pd.DataFrame:
+        """The rows as pandas: the caller's columns have their own dtypes."""
+        return as_frame(self.to_arrow(validation_reference, timeout), self._dtypes)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write the rows, on-demand features too, as a saved dataset."""
@@ -135,6 +145,7 @@ class DeltaOfflineStore(OfflineStore):
             ),
             notes,
             config,
+            dict(entity_df.dtypes) if isinstance(entity_df, pd.DataFrame) else None,
         )
 
     @staticmethod
