@@ -76,7 +76,7 @@ def keep(config: RepoConfig, kind: str, rows: Iterable[Mapping[str, Any]]) -> No
     if not table.num_rows:
         return
     make_tables(config)
-    same = " and ".join(f't."{name}" is not distinct from s."{name}"' for name in key)
+    same = " and ".join(f'(t."{name}" is not distinct from s."{name}")' for name in key)
     merge = DeltaTable(_place(config, kind)).merge(table, same, source_alias="s", target_alias="t")
     try:
         merge.when_matched_update_all().when_not_matched_insert_all().execute()

@@ -53,7 +53,7 @@ class Wanted:
     @property
     def created(self) -> str | None:
         """What orders rows of one event time."""
-        column = self.source.created_timestamp_column
+        column = self.source.created_timestamp_column or self.source.known_at
         return self.source.stored(column) if column else None
 
 
