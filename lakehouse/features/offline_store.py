@@ -170,6 +170,7 @@ class DeltaOfflineStore(OfflineStore):
                 created_timestamp_column or None,
                 (start_date, end_date),
                 only_newest=True,
+                known=source.stored(source.known_at) if source.known_at else None,
             )
         )
 

@@ -216,24 +216,27 @@ def newest_rows(
     created: str | None,
     within: tuple[datetime | None, datetime | None],
     only_newest: bool,
+    known: str | None = None,
 ) -> pa.Table:
     """The rows with a whole key and a time within [start, end]; with ``only_newest`` just each key's newest one.
 
-    Columns: keys, features, time, created. No features means all columns but bookkeeping.
+    Columns: keys, features, time, created. No features means all columns but bookkeeping. Without ``created``, the
+    column ``known`` orders rows of one event time, as in training.
     """
     plain = [name for name in opened.schema.names if not name.startswith("_") and name not in (*keys, time, created)]
     features = list(features) or plain
     opened.require([*keys, *features, time], "a column to publish")
     columns = list(dict.fromkeys([*keys, *features, time, *([created] if created else [])]))
-    table = opened.read(columns, time=time, start=within[0], end=within[1])
+    order = created or known
+    table = opened.read([*columns, *([order] if order else [])], time=time, start=within[0], end=within[1])
     if only_newest:
-        made = table.column(created) if created else None
+        made = table.column(order) if order else None
         parts = [table.column(key) for key in keys]
         spots = latest(parts, table.column(time), created=made, content=_content(table, features))
-        table = table.take(pa.array(spots)).combine_chunks()
+        table = table.select(columns).take(pa.array(spots)).combine_chunks()
     else:
-        known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))
-        table = table.filter(known).combine_chunks()
+        whole = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))
+        table = table.select(columns).filter(whole).combine_chunks()
     if not keys and only_newest:
         table = table.append_column(DUMMY_ENTITY_ID, pa.array([""] * table.num_rows))
     return table
