@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
@@ -22,6 +24,15 @@ class EntityRows:
     """The caller's columns in the caller's order; pandas' own types ride along in the schema's metadata."""
     time: str
     """The column with the time at which each row asks."""
+    times: pa.ChunkedArray
+    """That column as timestamps, also where it is text."""
+
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """The first and the last time, in UTC and in whole microseconds; None where no row has one."""
+        if not pa.types.is_timestamp(self.times.type) or self.times.null_count == len(self.times):
+            return None, None
+        ends = pc.min_max(self.times.cast(pa.timestamp("us"), safe=False)).as_py()
+        return ends["min"].replace(tzinfo=UTC), ends["max"].replace(tzinfo=UTC)
 
     def require(self, keys: list[str], view: str) -> None:
         """Raise DefinitionError, with the nearest name, for a join key that the rows lack."""
@@ -36,7 +47,8 @@ class EntityRows:
 def entity_rows(given: Any, config: RepoConfig) -> EntityRows:
     """Entity rows of a pandas frame, an Arrow table (or what exports one) or SQL text. The caller's is not changed.
 
-    The time is in ``event_timestamp``, else in the only timestamp column.
+    The time is in ``event_timestamp``, else in the only timestamp column. Text must be ISO 8601; a time without a zone
+    is in UTC.
     """
     if isinstance(given, str):
         table = _of_sql(given, config)
@@ -51,7 +63,28 @@ def entity_rows(given: Any, config: RepoConfig) -> EntityRows:
         raise DefinitionError(
             f"entity rows can't be of type {kind}", hint="Give a pandas frame, an Arrow table or SQL."
         )
-    return EntityRows(table, _time_column(table))
+    return of_table(table, _time_column(table))
+
+
+def of_table(table: pa.Table, time: str) -> EntityRows:
+    """Entity rows of an Arrow table. Raises DefinitionError for a text that is no time."""
+    column = table.column(time)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+        column = _moments(column, time)
+    return EntityRows(table, time, column)
+
+
+def _moments(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    texts = column.to_pandas().astype(object)
+    found = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+    wrong = texts[found.isna() & texts.notna()]
+    if len(wrong):
+        raise DefinitionError(
+            f"the entity rows: '{name}' has {wrong.iloc[0]!r}, which is no time",
+            hint="Write times as in ISO 8601: 2026-01-31T12:00:00+01:00 (without a zone: UTC).",
+        )
+    return pa.chunked_array([pa.array(found)])
 
 
 def _of_pandas(frame: pd.DataFrame) -> pa.Table:
