@@ -21,10 +21,10 @@ from lakehouse.pipeline.maintaining import maintain
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
 FILES = {
-    "conf/base.yaml": "name: shop\nroot: lake\ntables: shop.tables\n"
+    "conf/base.yaml": "name: shop\nroot: lake\ntables: stall.tables\n"
     "sources: {sales: {type: files, format: csv, path: 'raw/*.csv'}}\n",
-    "shop/__init__.py": "",
-    "shop/tables.py": """
+    "stall/__init__.py": "",
+    "stall/tables.py": """
 from lakehouse import gold, silver
 
 @silver.table(key=["id"])
@@ -47,7 +47,7 @@ entity_key_serialization_version: 3
 from feast import Entity, FeatureView, ValueType
 from lakehouse.features.source import DeltaSource
 from lakehouse.features.view import feature_view
-from shop import tables
+from stall import tables
 
 shop = Entity(name="shop", value_type=ValueType.STRING)
 spent = feature_view(tables.spent, entity=shop, ttl=None)
