@@ -112,6 +112,7 @@ def rebuild(project: Project, name: str) -> TrainingSet:
         store = open_store(project)
         tables = Tables(store.config, manifest.tables)
         try:
+            tables.require_beside(project.root)
             with still_store(project, store, manifest.definitions, tables) as still:
                 asked, full = manifest.features, manifest.full_feature_names
                 given = of_table(entities, manifest.time)

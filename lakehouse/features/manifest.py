@@ -33,7 +33,7 @@ class PinnedTable:
     """One version of one table that the rows were read from."""
 
     table: str
-    """Its address, or its path from the Feast repository."""
+    """Its address, or its path from the Feast repository; of what a silver table keeps beside it, from ROOT."""
     table_id: str
     epoch: int
     version: int

@@ -29,7 +29,7 @@ from lakehouse.features.leakage import leakage
 from lakehouse.features.manifest import Knowledge, Label, Manifest
 from lakehouse.features.pinned import Tables
 from lakehouse.features.repository import open_store, quiet
-from lakehouse.features.retrieval import wanted_views
+from lakehouse.features.retrieval import Wanted, wanted_views
 
 LIBRARIES = ("lakehouse", "feast", "deltalake", "pyarrow", "numpy", "pandas", "duckdb")
 Listen = Callable[[str], None]
@@ -119,7 +119,12 @@ def training_set(
             if label is not None and horizon is not None:
                 found = find_label(project, asked, label, label_at, horizon, now, tables)
             made = build(still, asked, found, chosen.asked, full_feature_names, tables, definitions, wish, tell)
-            report = _report(still, made, definitions, full_feature_names, tell)
+            wanted = _wanted(still, made, definitions, wish)
+            for one in wanted:
+                for kept, _ in one.known.ended if one.known is not None else ():
+                    tables.beside(project.root, kept, one.name)
+            tell("leakage report")
+            report = leakage(made.asked, made.rows, wanted, full_feature_names, still.config)
     manifest = Manifest(
         made_at=now.astimezone(UTC).isoformat(),
         environment=project.env,
@@ -224,10 +229,8 @@ def _given(
     return of_table(pq.read_table(file), rows.time)
 
 
-def _report(
-    still: FeatureStore, made: Built, definitions: Mapping[str, Any], full_feature_names: bool, tell: Listen
-) -> tuple[dict[str, Any], ...]:
-    tell("leakage report")
+def _wanted(still: FeatureStore, made: Built, definitions: Mapping[str, Any], knowledge: Knowledge) -> list[Wanted]:
+    """The views that were read, as the offline store saw them."""
     names = [view["name"] for view in definitions["views"]]
     views = [still.get_feature_view(name) for name in names]
     if "service" in definitions:
@@ -235,8 +238,8 @@ def _report(
         parts = [part for part in service.feature_view_projections if part.name in names]
         behind = [view for view in views if view.name not in {part.name for part in parts}]
         views = [still.get_feature_view(part.name).with_projection(copy.copy(part)) for part in parts] + behind
-    wanted = list(wanted_views(still.config, views, made.references))
-    return leakage(made.asked, made.rows, wanted, full_feature_names, still.config)
+    with knowledge.asked():
+        return list(wanted_views(still.config, views, made.references))
 
 
 def _asked(ask: Callable[[], Any]) -> Any:
