@@ -61,7 +61,7 @@ def build(project: Project, rows: list[Row], upto: int = 5) -> None:
     table = {name: pa.array([row[name] for row in ended], kind) for name, kind in kinds.items()}
     beside = project.state("silver.orders").with_name("orders.versions.0123abcd")
     # A version that ends in a batch that the table has not seen is of a commit that was not made.
-    extra = {name: [ended[0][name]] for name in kinds} | {"_upto": [99], "total": [-1]}
+    extra = {name: [ended[0][name]] for name in kinds} | {"_upto": [99], "total": [99]}
     for one in (table, extra):
         arrays = {name: pa.array(one[name], kind) for name, kind in kinds.items()}
         write_deltalake(beside, pa.table(arrays), mode="append")
