@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +13,8 @@ import pyarrow.compute as pc
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
-from lakehouse.features.reading import open_table
-from lakehouse.features.source import project_of
+from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.features.source import DeltaSource, project_of
 
 TIME = "event_timestamp"
 
@@ -44,14 +45,14 @@ class EntityRows:
                 )
 
 
-def entity_rows(given: Any, config: RepoConfig) -> EntityRows:
+def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> EntityRows:
     """Entity rows of a pandas frame, an Arrow table (or what exports one) or SQL text. The caller's is not changed.
 
     The time is in ``event_timestamp``, else in the only timestamp column. Text must be ISO 8601; a time without a zone
     is in UTC.
     """
     if isinstance(given, str):
-        table = _of_sql(given, config)
+        table = _of_sql(given, config, sources)
     elif isinstance(given, pd.DataFrame):
         table = _of_pandas(given)
     elif isinstance(given, pa.Table):
@@ -111,24 +112,22 @@ def _time_column(table: pa.Table) -> str:
     )
 
 
-def _of_sql(query: str, config: RepoConfig) -> pa.Table:
-    """Run a query on the project's silver and gold tables, named by address, with DuckDB; times are in UTC."""
+def _of_sql(query: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> pa.Table:
+    """Run a query with DuckDB on the project's silver and gold tables and on Feast's data sources; times are in UTC."""
     import duckdb
 
-    project = project_of(config)
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        for address in sorted(connection.get_table_names(query, qualified=True)):
+        for number, address in enumerate(sorted(connection.get_table_names(query, qualified=True))):
             address = address.replace('"', "")
-            layer, _, name = address.partition(".")
-            if layer not in ("silver", "gold") or not name:
-                raise UsageError(f"entity SQL: '{address}' is not a table", hint="Name it silver.NAME or gold.NAME.")
-            hint = f"Run: lakehouse run --select +{address}"
-            table = open_table(str(project.path(address)), address, hint=hint)
-            connection.register(f"{layer}__{name}", table.read(table.schema.names))
-            connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{layer}"')
-            connection.execute(f'CREATE VIEW "{layer}"."{name}" AS SELECT * FROM "{layer}__{name}"')
+            layer, _, name = address.rpartition(".")
+            table = _table_of_sql(address, config, sources)
+            connection.register(f"lakehouse_{number}", table.read(table.schema.names))
+            if layer:
+                connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{layer}"')
+            place = f'"{layer}"."{name}"' if layer else f'"{name}"'
+            connection.execute(f'CREATE VIEW {place} AS SELECT * FROM "lakehouse_{number}"')
         connection.execute("SET enable_external_access = false")
         result: pa.Table = connection.sql(query).to_arrow_table()
         return result
@@ -136,3 +135,16 @@ def _of_sql(query: str, config: RepoConfig) -> pa.Table:
         raise UsageError(f"entity SQL: {str(error).strip()}") from error
     finally:
         connection.close()
+
+
+def _table_of_sql(address: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> OpenTable:
+    if address in sources:
+        return sources[address].open(config)
+    layer, _, name = address.partition(".")
+    if layer not in ("silver", "gold") or not name:
+        raise UsageError(
+            f"entity SQL: '{address}' is not a table",
+            hint=did_you_mean(address, sources) + " Or name silver.NAME or gold.NAME.",
+        )
+    hint = f"Run: lakehouse run --select +{address}"
+    return open_table(str(project_of(config).path(address)), address, hint=hint)

@@ -25,7 +25,7 @@ from lakehouse.features.entity_rows import entity_rows
 from lakehouse.features.frames import as_frame
 from lakehouse.features.retrieval import Evaluate, newest_rows, range_rows, training_rows, wanted_views
 from lakehouse.features.saved import SavedRows, save_dataset, saved_rows, write_logs
-from lakehouse.features.source import delta_source
+from lakehouse.features.source import DeltaSource, delta_source
 from lakehouse.features.writing import add_rows
 
 
@@ -118,7 +118,8 @@ class DeltaOfflineStore(OfflineStore):
         end_date: datetime | None = None,
         filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
-        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x and silver.x, or None with start and end date.
+        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x, silver.x and
+        Feast's data sources by name, or None with start and end date.
 
         Tables are opened at their version now, rows are read when the job is asked for them. None gives a row for
         each key and event time of the views within the dates. With ``filter_by_created_timestamp`` a row without a
@@ -130,7 +131,9 @@ class DeltaOfflineStore(OfflineStore):
             start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
             rows = range_rows(wanted, start, end)
         else:
-            rows = entity_rows(entity_df, config)
+            known = registry.list_data_sources(project) if isinstance(entity_df, str) else []
+            sources = {source.name: source for source in known if isinstance(source, DeltaSource)}
+            rows = entity_rows(entity_df, config, sources)
         first, last = rows.span()
         notes: list[str] = []
         return DeltaRetrievalJob(

@@ -86,7 +86,7 @@ class OpenTable:
             # Not to_pyarrow_table: pyarrow refuses deletion vectors.
             stream = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
             table = pa.RecordBatchReader.from_stream(stream).read_all()
-        except (DeltaError, OSError) as error:
+        except (DeltaError, OSError, pa.ArrowException) as error:
             raise _unreadable(self.label, error) from error
         if as_stored:
             own = pa.schema(self.delta.schema().to_arrow())
