@@ -30,6 +30,7 @@ from lakehouse.features.manifest import Knowledge, Label, Manifest
 from lakehouse.features.pinned import Tables
 from lakehouse.features.repository import open_store, quiet
 from lakehouse.features.retrieval import Wanted, wanted_views
+from lakehouse.features.source import DeltaSource
 
 LIBRARIES = ("lakehouse", "feast", "deltalake", "pyarrow", "numpy", "pandas", "duckdb")
 Listen = Callable[[str], None]
@@ -217,7 +218,9 @@ def _given(
         job = _asked(lambda: still.get_historical_features(None, features, start_date=start, end_date=end))
         rows = of_table(_asked(job.to_arrow).select([*job.metadata.keys, TIME]), TIME)
     else:
-        rows = entity_rows(entities, store.config)
+        known = store.list_data_sources() if isinstance(entities, str) else []
+        sources = {source.name: source for source in known if isinstance(source, DeltaSource)}
+        rows = entity_rows(entities, store.config, sources)
     file = io.BytesIO()
     try:
         pq.write_table(rows.table, file)
