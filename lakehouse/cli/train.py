@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,6 +53,13 @@ def train(
     full_feature_names: Annotated[
         bool, typer.Option("--full-feature-names", help="Call columns view__feature.")
     ] = False,
+    by_created: Annotated[
+        bool, typer.Option("--filter-by-created-timestamp", help="See nothing that was created after a row's time.")
+    ] = False,
+    known_by: Annotated[
+        str | None,
+        typer.Option("--known-by", metavar="row|TIME", help="See what was known by each row's time, or then."),
+    ] = None,
     manifest_only: Annotated[
         bool, typer.Option("--manifest-only", help="Keep what makes the rows again, and not the rows.")
     ] = False,
@@ -72,6 +79,7 @@ def train(
     project = opened(context.obj, env)
     making = entities is not None or start is not None or bool(features)
     only = {"--label": label, "--horizon": horizon, "--label-at": label_at, "--end": end, "--replace": replace}
+    only |= {"--filter-by-created-timestamp": by_created, "--known-by": known_by}
     only |= {"--full-feature-names": full_feature_names, "--manifest-only": manifest_only}
     for option, said in only.items():
         if said and not making:
@@ -103,10 +111,12 @@ def train(
             "start": _time("--start", start),
             "end": _time("--end", end),
             "full_feature_names": full_feature_names,
+            "filter_by_created_timestamp": by_created,
             "given": Path(entities).name if entities is not None and _is_file(entities) else "",
         }
         kept = {"rows": not manifest_only, "replace": replace}
-        page = _made(context.obj, project, name, env, _entities(entities), features, how, kept)
+        known = None if known_by is None else (None if known_by == "row" else _time("--known-by", known_by),)
+        page = _made(context.obj, project, name, env, _entities(entities), features, how, kept, known)
     context.obj.show(page)
     if code:
         raise typer.Exit(code)
@@ -121,16 +131,19 @@ def _made(
     features: list[str],
     how: dict[str, Any],
     kept: dict[str, bool],
+    known: tuple[datetime | None] | None,
 ) -> Page:
     from lakehouse.features.manifest import free
 
     free(project, name, kept["replace"])  # said before the work, not after it
     with _stages(output) as tell:
         tell("import Feast")
+        from lakehouse.features.knowledge import known_by
         from lakehouse.features.training import training_set
 
         chosen = features[0] if len(features) == 1 else features
-        made = training_set(entities, chosen, **how, project=project, listen=tell)
+        with nullcontext() if known is None else known_by(*known):
+            made = training_set(entities, chosen, **how, project=project, listen=tell)
         tell("keep")
         made.keep(name, **kept)
     return set_page(project, name, env, fresh=True)

@@ -53,6 +53,7 @@ def set_page(project: Project, name: str, env: str | None, fresh: bool = False) 
         parts.append(Line(f"{count:,} of {one.asked:,} entity rows were left out, {why}{said}", "warning"))
     if one.label and one.label.missing:
         parts.append(Line(f"{one.label.missing:,} rows have no '{one.label.column}'.", "warning"))
+    parts += [Line(f"{note}.", "quiet") for note in one.notes]
     pins = [[table.table, table.version, table.epoch, ", ".join(table.used_by)] for table in one.tables]
     parts += [Grid(["table", "version", "epoch", "used by"], pins), *_leaks(one.leakage)]
     if fresh and not is_applied(project):

@@ -25,9 +25,8 @@ from lakehouse.config import Project
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.features.choosing import Chosen
 from lakehouse.features.pinned import Tables, portable
-from lakehouse.features.retrieval import delta_source
 from lakehouse.features.settings import read_settings
-from lakehouse.features.source import CLASS
+from lakehouse.features.source import CLASS, delta_source
 
 CHANGING = ("meta", "project", "body", "batch_source", "stream_source")
 """Of Feast's descriptions: what says nothing of the values, or is said with the view."""

@@ -20,7 +20,7 @@ from lakehouse.delta.pins import holding, is_there
 from lakehouse.errors import DefinitionError, StorageError, VersionGoneError
 from lakehouse.features.canonical import differing, digest
 from lakehouse.features.definitions import changed_code, still_store
-from lakehouse.features.entity_rows import EntityRows
+from lakehouse.features.entity_rows import of_table
 from lakehouse.features.manifest import ENTITIES, MANIFEST, ROWS, Manifest, folder_of, free, pins_folder, read_manifest
 from lakehouse.features.pinned import Tables
 from lakehouse.features.repository import open_store, quiet
@@ -112,10 +112,13 @@ def rebuild(project: Project, name: str) -> TrainingSet:
         store = open_store(project)
         tables = Tables(store.config, manifest.tables)
         try:
+            tables.require_beside(project.root)
             with still_store(project, store, manifest.definitions, tables) as still:
                 asked, full = manifest.features, manifest.full_feature_names
-                given = EntityRows(entities, manifest.time)
-                made = build(still, given, manifest.label, asked, full, tables, manifest.definitions)
+                given = of_table(entities, manifest.time)
+                made = build(
+                    *(still, given, manifest.label, asked, full, tables), manifest.definitions, manifest.knowledge
+                )
         except VersionGoneError as error:
             error.hint = _instead(project, folder, name)
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,7 +16,7 @@ from lakehouse.features.pinned import Tables
 from lakehouse.features.reading import UTC_TIME, OpenTable
 from lakehouse.features.source import DeltaSource
 from lakehouse.kernels import asof_join
-from lakehouse.kernels.keys import Ints
+from lakehouse.kernels.times import ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -74,9 +73,8 @@ def find_label(
 
 def labelled(rows: EntityRows, label: Label, tables: Tables) -> Labelled:
     """The rows whose label was known; those that are left out are counted by reason."""
-    times = rows.table.column(rows.time)
-    ticks, known = _microseconds(times)
-    ends = ticks + timedelta(seconds=label.horizon_seconds) // _MICROSECOND
+    _, moments, known = ticks(rows.times)  # rounded up: no label is taken for known too early
+    ends = moments + timedelta(seconds=label.horizon_seconds) // _MICROSECOND
     until = (datetime.fromisoformat(label.known_until) - _EPOCH) // _MICROSECOND
     kept = known & (ends <= until)
     left_out = {NOT_KNOWN_YET: int((known & ~kept).sum()), NO_TIME: int((~known).sum())}
@@ -119,17 +117,3 @@ def _declared(project: Project, address: str, at: str | None) -> tuple[tuple[str
             hint="Name that column: label_at=…, or --label-at COLUMN.",
         )
     return tuple(key for key in table.key if key != at), at
-
-
-def _microseconds(times: pa.ChunkedArray) -> tuple[Ints, np.ndarray]:
-    """Microseconds since 1970 in UTC, rounded up, so that no label is taken for known too early."""
-    if pa.types.is_null(times.type):
-        nothing = np.zeros(len(times), np.int64)
-        return nothing, nothing > 0
-    if not pa.types.is_temporal(times.type) or pa.types.is_time(times.type) or pa.types.is_duration(times.type):
-        raise DefinitionError(f"a time is {times.type}, not a timestamp", hint="Cast it to a timestamp.")
-    known = np.asarray(pc.is_valid(times).to_numpy(zero_copy_only=False), np.bool_)
-    fine = pa.types.is_timestamp(times.type) and times.type.unit == "ns"
-    whole = times if fine else times.cast(pa.timestamp("us"))
-    ticks = np.asarray(pc.fill_null(whole.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), np.int64)
-    return -(-ticks // 1000) if fine else ticks, known

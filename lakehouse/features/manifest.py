@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ class PinnedTable:
     """One version of one table that the rows were read from."""
 
     table: str
-    """Its address, or its path from the Feast repository."""
+    """Its address, or its path from the Feast repository; of what a silver table keeps beside it, from ROOT."""
     table_id: str
     epoch: int
     version: int
@@ -64,6 +66,34 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Knowledge:
+    """What of the values must have been known, and by when."""
+
+    by_created: bool = False
+    """Feast's filter_by_created_timestamp."""
+    by: str | None = None
+    """"row": by the time of each entity row; a time (ISO, UTC): by then; None: what the tables hold."""
+
+    @staticmethod
+    def now(by_created: bool) -> Knowledge:
+        """What the code that calls asks for."""
+        from lakehouse.features.knowledge import asked
+
+        wish = asked()
+        if wish is None:
+            return Knowledge(by_created)
+        return Knowledge(by_created, "row" if wish.moment is None else wish.moment.isoformat())
+
+    def asked(self) -> AbstractContextManager[None]:
+        """Within it Feast is asked for that."""
+        from lakehouse.features.knowledge import known_by
+
+        if self.by is None:
+            return nullcontext()
+        return known_by(None if self.by == "row" else datetime.fromisoformat(self.by))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a training set is made of. Nothing in it is an absolute path or a secret of conf/."""
 
@@ -93,6 +123,9 @@ class Manifest:
     tables: tuple[PinnedTable, ...]
     definitions: Mapping[str, Any]
     """Feast's own description of the entities, views and service."""
+    knowledge: Knowledge
+    notes: tuple[str, ...]
+    """What is to be said of the values, such as what counts as known at its event time."""
     leakage: tuple[Mapping[str, Any], ...]
     label: Label | None = None
     name: str = ""
@@ -112,6 +145,7 @@ class Manifest:
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
         made["tables"] = tuple(PinnedTable(**{**table, "used_by": tuple(table["used_by"])}) for table in data["tables"])
+        made["knowledge"] = Knowledge(**data["knowledge"])
         made["label"] = label and Label(**{**label, "keys": tuple(label["keys"])})
         return Manifest(**made)
 

@@ -15,6 +15,9 @@ from lakehouse.features.manifest import PinnedTable
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.features.source import DeltaSource
 
+BESIDE = "state/"
+"""How names of tables begin that stand beside one, from ROOT."""
+
 
 class Tables:
     """Each table opened once: all that is read of it is of one version, however it moves meanwhile."""
@@ -42,6 +45,18 @@ class Tables:
         if source.table is not None:
             return source.table if source.version is None else f"{source.table}@{source.version}"
         return portable(source, self._config)
+
+    def beside(self, root: Path, kept: OpenTable, user: str) -> None:
+        """What a silver table keeps beside it, and was read too: the versions of rows that ended."""
+        name = os.path.relpath(kept.location, root)
+        self._opened[name] = kept
+        self._users.setdefault(name, []).append(user)
+
+    def require_beside(self, root: Path) -> None:
+        """Raise VersionGoneError where such a table is gone, which nobody would miss otherwise."""
+        for name, known in self._pinned.items():
+            if name.startswith(BESIDE) and not is_there(root / name, known.pin("")):
+                raise VersionGoneError(f"{name}: the versions that ended, which rows were made of, are gone")
 
     @property
     def places(self) -> dict[str, str]:

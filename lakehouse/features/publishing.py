@@ -158,7 +158,7 @@ def _publish(
     listen: Listen | None,
     tables: Collection[str] | None,
 ) -> Iterator[Published]:
-    from lakehouse.features.retrieval import delta_source
+    from lakehouse.features.source import delta_source
 
     every = {view.name: view for view in store.list_feature_views() if view.online}
     if not every:
@@ -200,7 +200,7 @@ def _in_words(view: str, file: Path, error: LakehouseError | sqlite3.Error) -> L
 
 def _publish_view(store: FeatureStore, view: FeatureView, file: Path, now: datetime) -> Published:
     from lakehouse.features.online_rows import drop_other_keys, newest_keys, online_table
-    from lakehouse.features.retrieval import delta_source
+    from lakehouse.features.source import delta_source
 
     started = time.monotonic()
     source = delta_source(view.batch_source, view.name)
@@ -238,7 +238,7 @@ def _publish_view(store: FeatureStore, view: FeatureView, file: Path, now: datet
 
 def _definition(view: FeatureView) -> str:
     """Changes when the view's records would: not with a description, a tag or a ttl."""
-    from lakehouse.features.retrieval import delta_source
+    from lakehouse.features.source import delta_source
 
     source = delta_source(view.batch_source, view.name)
     columns = [(field.name, str(field.dtype)) for field in (*view.entity_columns, *view.features)]

@@ -23,13 +23,14 @@ from lakehouse.errors import DefinitionError, LakehouseError, UsageError
 from lakehouse.features.canonical import digest
 from lakehouse.features.choosing import choose
 from lakehouse.features.definitions import described, still_store
-from lakehouse.features.entity_rows import TIME, EntityRows, entity_rows
+from lakehouse.features.entity_rows import TIME, EntityRows, entity_rows, of_table
 from lakehouse.features.labels import find_label, labelled
 from lakehouse.features.leakage import leakage
-from lakehouse.features.manifest import Label, Manifest
+from lakehouse.features.manifest import Knowledge, Label, Manifest
 from lakehouse.features.pinned import Tables
 from lakehouse.features.repository import open_store, quiet
-from lakehouse.features.retrieval import wanted_views
+from lakehouse.features.retrieval import Wanted, wanted_views
+from lakehouse.features.source import DeltaSource
 
 LIBRARIES = ("lakehouse", "feast", "deltalake", "pyarrow", "numpy", "pandas", "duckdb")
 Listen = Callable[[str], None]
@@ -74,6 +75,7 @@ def training_set(
     start: datetime | None = None,
     end: datetime | None = None,
     full_feature_names: bool = False,
+    filter_by_created_timestamp: bool = False,
     project: Project | None = None,
     given: str = "",
     now: datetime | None = None,
@@ -86,6 +88,9 @@ def training_set(
     two, as they were last applied. ``label``: a column of the entity rows, or "LAYER.TABLE.COLUMN": the newest value
     of the row's key at its time plus ``horizon``, by the column ``label_at`` (else the table's ``at``). A label is
     known when its horizon has passed: rows that are too young for that are left out, and the manifest counts them.
+
+    ``filter_by_created_timestamp`` is Feast's; within ``with known_by():`` a value is seen only if it was known by then
+    (:mod:`lakehouse.features.knowledge`). The manifest holds both.
 
     Every table is read at one version, whatever is written meanwhile. ``project``: else that of the current folder.
     ``given`` is what the manifest calls the entity rows. ``now`` is the clock. ``listen`` is told what is being
@@ -101,6 +106,7 @@ def training_set(
     project = project or load_project()
     now = now or datetime.now(UTC)
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now
+    wish = Knowledge.now(filter_by_created_timestamp)
     tell = listen or (lambda _: None)
     with quiet():
         store = open_store(project)
@@ -113,8 +119,13 @@ def training_set(
             found = None
             if label is not None and horizon is not None:
                 found = find_label(project, asked, label, label_at, horizon, now, tables)
-            made = build(still, asked, found, chosen.asked, full_feature_names, tables, definitions, tell)
-            report = _report(still, made, definitions, full_feature_names, tell)
+            made = build(still, asked, found, chosen.asked, full_feature_names, tables, definitions, wish, tell)
+            wanted = _wanted(still, made, definitions, wish)
+            for one in wanted:
+                for kept, _ in one.known.ended if one.known is not None else ():
+                    tables.beside(project.root, kept, one.name)
+            tell("leakage report")
+            report = leakage(made.asked, made.rows, wanted, full_feature_names, still.config)
     manifest = Manifest(
         made_at=now.astimezone(UTC).isoformat(),
         environment=project.env,
@@ -132,6 +143,8 @@ def training_set(
         entities_sha256=digest(asked.table),
         tables=tables.pins(),
         definitions=definitions,
+        knowledge=wish,
+        notes=made.notes,
         leakage=report,
         label=made.label,
     )
@@ -145,6 +158,8 @@ class Built:
     """Those that are rows of the set."""
     references: list[str]
     """All features that were looked up, also those behind on-demand views."""
+    notes: tuple[str, ...]
+    """What the offline store says of the rows."""
     label: Label | None
     left_out: Mapping[str, int]
 
@@ -157,6 +172,7 @@ def build(
     full_feature_names: bool,
     tables: Tables,
     definitions: Mapping[str, Any],
+    knowledge: Knowledge,
     tell: Listen = lambda _: None,
 ) -> Built:
     """The rows of a store that stands still: all that they depend on is in the arguments."""
@@ -168,9 +184,14 @@ def build(
         table, label, left_out = done.rows, done.label, done.left_out
     tell("features")
     features: Any = still.get_feature_service(asked[0]) if "service" in definitions else list(asked)
-    job = _asked(lambda: still.get_historical_features(table, features, full_feature_names))
+    with knowledge.asked():
+        job = _asked(
+            lambda: still.get_historical_features(
+                table, features, full_feature_names, filter_by_created_timestamp=knowledge.by_created
+            )
+        )
     rows = _asked(job.to_arrow)
-    return Built(rows, EntityRows(table, given.time), list(job.metadata.features), label, left_out)
+    return Built(rows, of_table(table, given.time), list(job.metadata.features), job.notes, label, left_out)
 
 
 def columns_of(rows: pa.Table) -> tuple[dict[str, Any], ...]:
@@ -195,9 +216,11 @@ def _given(
             raise UsageError("without entity rows a start is needed", hint="start=datetime(2026, 1, 1, tzinfo=UTC)")
         features: Any = list(asked) if ":" in asked[0] else still.get_feature_service(asked[0])
         job = _asked(lambda: still.get_historical_features(None, features, start_date=start, end_date=end))
-        rows = EntityRows(_asked(job.to_arrow).select([*job.metadata.keys, TIME]), TIME)
+        rows = of_table(_asked(job.to_arrow).select([*job.metadata.keys, TIME]), TIME)
     else:
-        rows = entity_rows(entities, store.config)
+        known = store.list_data_sources() if isinstance(entities, str) else []
+        sources = {source.name: source for source in known if isinstance(source, DeltaSource)}
+        rows = entity_rows(entities, store.config, sources)
     file = io.BytesIO()
     try:
         pq.write_table(rows.table, file)
@@ -206,13 +229,11 @@ def _given(
             f"the entity rows can't be kept as Parquet: {error}", hint="Cast that column to a simpler type."
         ) from error
     file.seek(0)
-    return EntityRows(pq.read_table(file), rows.time)
+    return of_table(pq.read_table(file), rows.time)
 
 
-def _report(
-    still: FeatureStore, made: Built, definitions: Mapping[str, Any], full_feature_names: bool, tell: Listen
-) -> tuple[dict[str, Any], ...]:
-    tell("leakage report")
+def _wanted(still: FeatureStore, made: Built, definitions: Mapping[str, Any], knowledge: Knowledge) -> list[Wanted]:
+    """The views that were read, as the offline store saw them."""
     names = [view["name"] for view in definitions["views"]]
     views = [still.get_feature_view(name) for name in names]
     if "service" in definitions:
@@ -220,8 +241,8 @@ def _report(
         parts = [part for part in service.feature_view_projections if part.name in names]
         behind = [view for view in views if view.name not in {part.name for part in parts}]
         views = [still.get_feature_view(part.name).with_projection(copy.copy(part)) for part in parts] + behind
-    wanted = list(wanted_views(still.config, views, made.references))
-    return leakage(made.asked, made.rows, wanted, full_feature_names)
+    with knowledge.asked():
+        return list(wanted_views(still.config, views, made.references))
 
 
 def _asked(ask: Callable[[], Any]) -> Any:

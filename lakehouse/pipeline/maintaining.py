@@ -131,6 +131,8 @@ def _given_up(workspace: Workspace, address: str, state: TableState, before: dat
     origin, table = state.properties.get(ORIGIN), read_state(workspace.project.path(address))
     if origin is None or table is None or origin.endswith(table.made_under):
         return False
+    if any(pin.table_id == state.id for pin in _pins(workspace.project)):
+        return False
     _, newest = commits(state.path)[-1]
     return committed_at(newest) < before
 

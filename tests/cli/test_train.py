@@ -107,6 +107,23 @@ def test_definitions_that_were_not_applied_are_said(command, shop: Path) -> None
     command("train", "range", "--forget", folder=shop)
 
 
+def test_what_was_known_may_be_asked_for(command, shop: Path) -> None:
+    words = ["--entities", "rows.parquet", "-f", "carrier_delay", "--json"]
+    made = json.loads(command("train", "known", *words, "--filter-by-created-timestamp", folder=shop).out)
+    assert made["knowledge"] == {"by_created": True, "by": None}
+    assert pq.read_table(shop / made["folder"] / "rows.parquet").column("mean").to_pylist() == [30.0, 10.0, None]
+    assert made["leakage"][0]["in_this_set"] == 0
+    assert command("train", "known", "--verify", folder=shop).code == 0
+    command("train", "known", "--forget", folder=shop)
+    for moment in ("row", "2026-01-31"):  # carrier_delay is a gold table, which keeps no versions
+        refused = command("train", "known", *words[:-1], "--known-by", moment, folder=shop)
+        assert refused.code == 2
+        assert "doesn't say when its rows were known" in refused.err
+    assert (
+        "--known-by: 'soon' is no time" in command("train", "known", *words[:-1], "--known-by", "soon", folder=shop).err
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [

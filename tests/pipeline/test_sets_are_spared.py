@@ -11,6 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.config import Project, load_project
+from lakehouse.delta.state import read_state
 from lakehouse.errors import StorageError
 from lakehouse.features.keeping import verify
 from lakehouse.features.manifest import MANIFEST, folder_of, forget
@@ -121,3 +122,25 @@ def test_a_table_elsewhere_is_named_from_the_repository_and_read_again(project: 
     assert str(tmp_path) not in (folder_of(project, "far") / MANIFEST).read_text()
     write(tmp_path / "weather", 21.0)
     assert verify(project, "far").equal
+
+
+def test_versions_that_ended_are_spared_though_their_definition_is_gone(project: Project) -> None:
+    beside = project.state("silver.sales").with_name("sales.versions.0123abcd")
+    for path in (project.path("silver.sales"), beside):
+        write(path, 1.0)
+    say(beside, {"lakehouse.origin": "silver.sales:of:7:another"})
+
+    def files() -> dict[str, int]:
+        done = maintain(project, select=["silver.sales"], now=LATER, dry_run=True)
+        return {one.part: one.removed for one in done.upkeep}
+
+    assert files()["memory (versions.0123abcd)"] == 1
+    asked = pa.table({"shop": ["a"], "event_timestamp": pa.array([datetime(2026, 1, 2, tzinfo=UTC)], US)})
+    training_set(asked, "spent", project=project).keep("known")
+    file = folder_of(project, "known") / MANIFEST
+    manifest = json.loads(file.read_text())
+    state = read_state(beside)
+    assert state is not None
+    manifest["tables"].append({**manifest["tables"][0], "table_id": state.id, "version": 0})
+    file.write_text(json.dumps(manifest))
+    assert files()["memory (versions.0123abcd)"] == 0
