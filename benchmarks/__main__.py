@@ -14,6 +14,7 @@ from benchmarks.against_dlt import dlt
 from benchmarks.commands import check, help_, query
 from benchmarks.demo import demo
 from benchmarks.discovery import discovery
+from benchmarks.features import features
 from benchmarks.figures import Figure
 from benchmarks.files import memory, small_files
 from benchmarks.gold import gold
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "jdbc": jdbc,
     "silver": silver,
     "gold": gold,
+    "features": features,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

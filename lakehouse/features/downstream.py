@@ -79,7 +79,7 @@ def applied_views(project: Project) -> list[View] | None:
 
 def definition(view: FeatureView) -> str:
     """Changes when the records that are published of a view would: not with a description, a tag or a ttl."""
-    from lakehouse.features.retrieval import delta_source
+    from lakehouse.features.source import delta_source
 
     source = delta_source(view.batch_source, view.name)
     columns = [(field.name, str(field.dtype)) for field in (*view.entity_columns, *view.features)]

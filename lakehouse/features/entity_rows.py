@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
-from lakehouse.features.reading import open_table
-from lakehouse.features.source import project_of
+from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.features.source import DeltaSource, project_of
 
 TIME = "event_timestamp"
 
@@ -22,6 +25,15 @@ class EntityRows:
     """The caller's columns in the caller's order; pandas' own types ride along in the schema's metadata."""
     time: str
     """The column with the time at which each row asks."""
+    times: pa.ChunkedArray
+    """That column as timestamps, also where it is text."""
+
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """The first and the last time, in UTC and in whole microseconds; None where no row has one."""
+        if not pa.types.is_timestamp(self.times.type) or self.times.null_count == len(self.times):
+            return None, None
+        ends = pc.min_max(self.times.cast(pa.timestamp("us"), safe=False)).as_py()
+        return ends["min"].replace(tzinfo=UTC), ends["max"].replace(tzinfo=UTC)
 
     def require(self, keys: list[str], view: str) -> None:
         """Raise DefinitionError, with the nearest name, for a join key that the rows lack."""
@@ -33,13 +45,14 @@ class EntityRows:
                 )
 
 
-def entity_rows(given: Any, config: RepoConfig) -> EntityRows:
+def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> EntityRows:
     """Entity rows of a pandas frame, an Arrow table (or what exports one) or SQL text. The caller's is not changed.
 
-    The time is in ``event_timestamp``, else in the only timestamp column.
+    The time is in ``event_timestamp``, else in the only timestamp column. Text must be ISO 8601; a time without a zone
+    is in UTC.
     """
     if isinstance(given, str):
-        table = _of_sql(given, config)
+        table = _of_sql(given, config, sources)
     elif isinstance(given, pd.DataFrame):
         table = _of_pandas(given)
     elif isinstance(given, pa.Table):
@@ -51,7 +64,28 @@ def entity_rows(given: Any, config: RepoConfig) -> EntityRows:
         raise DefinitionError(
             f"entity rows can't be of type {kind}", hint="Give a pandas frame, an Arrow table or SQL."
         )
-    return EntityRows(table, _time_column(table))
+    return of_table(table, _time_column(table))
+
+
+def of_table(table: pa.Table, time: str) -> EntityRows:
+    """Entity rows of an Arrow table. Raises DefinitionError for a text that is no time."""
+    column = table.column(time)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+        column = _moments(column, time)
+    return EntityRows(table, time, column)
+
+
+def _moments(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    texts = column.to_pandas().astype(object)
+    found = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+    wrong = texts[found.isna() & texts.notna()]
+    if len(wrong):
+        raise DefinitionError(
+            f"the entity rows: '{name}' has {wrong.iloc[0]!r}, which is no time",
+            hint="Write times as in ISO 8601: 2026-01-31T12:00:00+01:00 (without a zone: UTC).",
+        )
+    return pa.chunked_array([pa.array(found)])
 
 
 def _of_pandas(frame: pd.DataFrame) -> pa.Table:
@@ -78,24 +112,22 @@ def _time_column(table: pa.Table) -> str:
     )
 
 
-def _of_sql(query: str, config: RepoConfig) -> pa.Table:
-    """Run a query on the project's silver and gold tables, named by address, with DuckDB; times are in UTC."""
+def _of_sql(query: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> pa.Table:
+    """Run a query with DuckDB on the project's silver and gold tables and on Feast's data sources; times are in UTC."""
     import duckdb
 
-    project = project_of(config)
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        for address in sorted(connection.get_table_names(query, qualified=True)):
+        for number, address in enumerate(sorted(connection.get_table_names(query, qualified=True))):
             address = address.replace('"', "")
-            layer, _, name = address.partition(".")
-            if layer not in ("silver", "gold") or not name:
-                raise UsageError(f"entity SQL: '{address}' is not a table", hint="Name it silver.NAME or gold.NAME.")
-            hint = f"Run: lakehouse run --select +{address}"
-            table = open_table(str(project.path(address)), address, hint=hint)
-            connection.register(f"{layer}__{name}", table.read(table.schema.names))
-            connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{layer}"')
-            connection.execute(f'CREATE VIEW "{layer}"."{name}" AS SELECT * FROM "{layer}__{name}"')
+            layer, _, name = address.rpartition(".")
+            table = _table_of_sql(address, config, sources)
+            connection.register(f"lakehouse_{number}", table.read(table.schema.names))
+            if layer:
+                connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{layer}"')
+            place = f'"{layer}"."{name}"' if layer else f'"{name}"'
+            connection.execute(f'CREATE VIEW {place} AS SELECT * FROM "lakehouse_{number}"')
         connection.execute("SET enable_external_access = false")
         result: pa.Table = connection.sql(query).to_arrow_table()
         return result
@@ -103,3 +135,16 @@ def _of_sql(query: str, config: RepoConfig) -> pa.Table:
         raise UsageError(f"entity SQL: {str(error).strip()}") from error
     finally:
         connection.close()
+
+
+def _table_of_sql(address: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> OpenTable:
+    if address in sources:
+        return sources[address].open(config)
+    layer, _, name = address.partition(".")
+    if layer not in ("silver", "gold") or not name:
+        raise UsageError(
+            f"entity SQL: '{address}' is not a table",
+            hint=did_you_mean(address, sources) + " Or name silver.NAME or gold.NAME.",
+        )
+    hint = f"Run: lakehouse run --select +{address}"
+    return open_table(str(project_of(config).path(address)), address, hint=hint)

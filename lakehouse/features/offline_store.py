@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pyarrow as pa
 from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.saved_dataset import SavedDatasetStorage
+from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 from feast.utils import compute_non_entity_date_range
 
 from lakehouse.errors import UsageError
+from lakehouse.features import monitoring
 from lakehouse.features.entity_rows import entity_rows
-from lakehouse.features.retrieval import Evaluate, delta_source, newest_rows, range_rows, training_rows, wanted_views
+from lakehouse.features.frames import as_frame
+from lakehouse.features.retrieval import Evaluate, newest_rows, range_rows, training_rows, wanted_views
+from lakehouse.features.saved import SavedRows, save_dataset, saved_rows, write_logs
+from lakehouse.features.source import DeltaSource, delta_source
+from lakehouse.features.writing import add_rows
 
 
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):
@@ -31,6 +39,8 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     """The project's folder; None: $LAKEHOUSE_PROJECT, or found upward of the repository. For ``table=`` sources."""
     env: str | None = None
     """The environment that ``table=`` sources are read in; None: $LAKEHOUSE_ENV, or local."""
+    monitoring: str = "feast_monitoring"
+    """The folder of Feast's tables of metrics, relative to the repository."""
 
 
 class DeltaRetrievalJob(RetrievalJob):
@@ -42,8 +52,14 @@ class DeltaRetrievalJob(RetrievalJob):
         full_feature_names: bool = False,
         on_demand: Sequence[OnDemandFeatureView] = (),
         metadata: RetrievalMetadata | None = None,
+        notes: list[str] | None = None,
+        config: RepoConfig | None = None,
+        dtypes: Mapping[str, Any] | None = None,
     ) -> None:
         self._evaluate = evaluate
+        self._dtypes = dtypes or {}
+        self._config = config
+        self._notes = notes if notes is not None else []
         self._full_feature_names = full_feature_names
         self._on_demand = list(on_demand)
         self._metadata = metadata
@@ -60,21 +76,34 @@ class DeltaRetrievalJob(RetrievalJob):
     def metadata(self) -> RetrievalMetadata | None:
         return self._metadata
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the rows, once they were asked for: see ``known_by``."""
+        return tuple(dict.fromkeys(self._notes))
+
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         return self._evaluate()
 
-    def _to_df_internal(self, timeout: int | None = None) -> Any:
-        return self._evaluate().to_pandas()
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return as_frame(self._evaluate(), self._dtypes)
+
+    def to_df(
+        self, validation_reference: ValidationReference | None = None, timeout: int | None = None
+    ) -> pd.DataFrame:
+        """The rows as pandas: the caller's columns have their own dtypes."""
+        return as_frame(self.to_arrow(validation_reference, timeout), self._dtypes)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        raise UsageError(
-            "saved datasets are not supported by DeltaOfflineStore yet",
-            hint="Write the rows yourself: deltalake.write_deltalake(PATH, job.to_arrow())",
-        )
+        """Write the rows, on-demand features too, as a saved dataset."""
+        if self._config is None or self._metadata is None or self._metadata.max_event_timestamp is None:
+            raise UsageError("a training set without a single time can't be saved: Feast wants its first and its last")
+        save_dataset(self._config, self.to_arrow(), storage, allow_overwrite)
 
 
 class DeltaOfflineStore(OfflineStore):
     """One output row per entity row, in order; see :func:`lakehouse.kernels.asof_join` for which values it holds."""
+
+    supports_filter_by_created_timestamp = True
 
     @staticmethod
     def get_historical_features(
@@ -85,30 +114,41 @@ class DeltaOfflineStore(OfflineStore):
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
-        **kwargs: Any,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
-        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x and silver.x, or None with start and end date.
+        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x, silver.x and
+        Feast's data sources by name, or None with start and end date.
 
         Tables are opened at their version now, rows are read when the job is asked for them. None gives a row for
-        each key and event time of the views within the dates.
+        each key and event time of the views within the dates. With ``filter_by_created_timestamp`` a row without a
+        created time is not seen, nor one that was created after the entity row's time. What must have been *known* by
+        then is asked with :func:`lakehouse.features.knowledge.known_by`.
         """
-        wanted = list(wanted_views(config, feature_views, feature_refs))
+        wanted = list(wanted_views(config, feature_views, feature_refs, filter_by_created_timestamp))
         if entity_df is None:
-            start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
+            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
             rows = range_rows(wanted, start, end)
         else:
-            rows = entity_rows(entity_df, config)
-        times = rows.table.column(rows.time).drop_null().to_pandas()
+            known = registry.list_data_sources(project) if isinstance(entity_df, str) else []
+            sources = {source.name: source for source in known if isinstance(source, DeltaSource)}
+            rows = entity_rows(entity_df, config, sources)
+        first, last = rows.span()
+        notes: list[str] = []
         return DeltaRetrievalJob(
-            lambda: training_rows(rows, wanted, full_feature_names),
+            lambda: training_rows(rows, wanted, full_feature_names, notes),
             full_feature_names,
             OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             RetrievalMetadata(
                 features=feature_refs,
                 keys=[name for name in rows.table.column_names if name != rows.time],
-                min_event_timestamp=times.min() if len(times) else None,
-                max_event_timestamp=times.max() if len(times) else None,
+                min_event_timestamp=first,
+                max_event_timestamp=last,
             ),
+            notes,
+            config,
+            dict(entity_df.dtypes) if isinstance(entity_df, pd.DataFrame) else None,
         )
 
     @staticmethod
@@ -133,6 +173,7 @@ class DeltaOfflineStore(OfflineStore):
                 created_timestamp_column or None,
                 (start_date, end_date),
                 only_newest=True,
+                known=source.stored(source.known_at) if source.known_at else None,
             )
         )
 
@@ -147,8 +188,10 @@ class DeltaOfflineStore(OfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Every row within [start_date, end_date] that has a whole key."""
+        """Every row within [start_date, end_date] that has a whole key; a saved dataset as it was saved."""
         source = delta_source(data_source, data_source.name)
+        if isinstance(source, SavedRows):
+            return DeltaRetrievalJob(lambda: saved_rows(config, source))
         return DeltaRetrievalJob(
             lambda: newest_rows(
                 source.open(config),
@@ -165,7 +208,72 @@ class DeltaOfflineStore(OfflineStore):
     def offline_write_batch(
         config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        raise UsageError(
-            f"'{feature_view.name}' can't be written through Feast: its table is built by the lakehouse",
-            hint="Land new data in a source and run: lakehouse run",
-        )
+        """Append rows to a ``path=`` source, in one commit. What the lakehouse builds is refused."""
+        add_rows(config, feature_view, table, progress)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """Append logs of served features to a ``DeltaLoggingDestination``, in one commit."""
+        write_logs(config, data, source, logging_config, registry)
+
+    @staticmethod
+    def compute_monitoring_metrics(
+        config: RepoConfig,
+        data_source: DataSource,
+        feature_columns: list[tuple[str, str]],
+        timestamp_field: str,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        histogram_bins: int = 20,
+        top_n: int = 10,
+    ) -> list[dict[str, Any]]:
+        """Feast's statistics of the rows within the dates; just these columns are read."""
+        source = delta_source(data_source, data_source.name)
+        within = (start_date, end_date)
+        return monitoring.metrics(config, source, feature_columns, timestamp_field, within, histogram_bins, top_n)
+
+    @staticmethod
+    def get_monitoring_max_timestamp(
+        config: RepoConfig, data_source: DataSource, timestamp_field: str
+    ) -> datetime | None:
+        return monitoring.newest(config, delta_source(data_source, data_source.name), timestamp_field)
+
+    @staticmethod
+    def ensure_monitoring_tables(config: RepoConfig) -> None:
+        monitoring.make_tables(config)
+
+    @staticmethod
+    def save_monitoring_metrics(config: RepoConfig, metric_type: str, metrics: list[dict[str, Any]]) -> None:
+        monitoring.keep(config, metric_type, metrics)
+
+    @staticmethod
+    def query_monitoring_metrics(
+        config: RepoConfig,
+        project: str,
+        metric_type: str,
+        filters: dict[str, Any] | None = None,
+        start_date: date | None = None,
+        end_date: date | None = None,
+    ) -> list[dict[str, Any]]:
+        return monitoring.kept(config, project, metric_type, filters, (start_date, end_date))
+
+    @staticmethod
+    def clear_monitoring_baseline(
+        config: RepoConfig,
+        project: str,
+        feature_view_name: str | None = None,
+        feature_name: str | None = None,
+        data_source_type: str | None = None,
+    ) -> None:
+        named = {
+            "feature_view_name": feature_view_name,
+            "feature_name": feature_name,
+            "data_source_type": data_source_type,
+        }
+        monitoring.forget_baseline(config, project, named)

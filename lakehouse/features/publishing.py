@@ -57,7 +57,7 @@ def _all_unchanged(
 ) -> list[Published] | None:
     """The answer without Feast: None unless what is applied is what the code says, and each view's cursor holds."""
     applied = applied_views(project)
-    if not applied or settings.versioned or not is_applied(project, settings):
+    if not applied or settings.versioned or not is_applied(project):
         return None
     online = {view.name: view for view in applied if view.online}
     if not online or not set(names) <= online.keys():
@@ -98,7 +98,7 @@ def _publish(
     tables: Collection[str] | None,
 ) -> Iterator[Published]:
     from lakehouse.features.engine import publish_view
-    from lakehouse.features.retrieval import delta_source
+    from lakehouse.features.source import delta_source
 
     every = {view.name: view for view in store.list_feature_views() if view.online}
     if not every:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
@@ -66,14 +68,35 @@ class OpenTable:
         time: str | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        keys: Mapping[str, tuple[Any, Any]] | None = None,
+        condition: str = "",
+        as_stored: bool = False,
     ) -> pa.Table:
-        """The columns of the rows whose ``time`` is in [start, end] (None: open), in no particular order."""
+        """The columns of the rows whose ``time`` is in [start, end] (None: open), in no particular order.
+
+        ``keys`` are the least and greatest value asked for of some columns: files without any between are not read,
+        other rows may come too. ``condition`` is one more, in SQL. ``as_stored`` gives the table's own types instead of
+        those of :func:`plain_type`.
+        """
         wanted = list(dict.fromkeys(columns))
-        conditions = []
+        conditions = [condition] if condition else []
         if time is not None:
             conditions += [f"{_quoted(time)} >= '{_text(start)}'"] if start is not None else []
             conditions += [f"{_quoted(time)} <= '{_text(end)}'"] if end is not None else []
-        return self._table(wanted, conditions)
+        for name, (least, most) in (keys or {}).items():
+            if self._skips(name, least, most):
+                conditions += [f"{_quoted(name)} >= {_literal(least)} and {_quoted(name)} <= {_literal(most)}"]
+        try:
+            # Not to_pyarrow_table: pyarrow refuses deletion vectors.
+            stream = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
+            table = pa.RecordBatchReader.from_stream(stream).read_all()
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            raise _unreadable(self.label, error) from error
+        if as_stored:
+            own = pa.schema(self.delta.schema().to_arrow())
+            return table.select(wanted).cast(pa.schema([own.field(name) for name in wanted]))
+        fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in wanted]
+        return table.select(wanted).cast(pa.schema(fields))
 
     def read_where(self, columns: Sequence[str], keys: pa.Table) -> pa.Table:
         """The columns of all rows whose key, the columns of ``keys``, is one of these."""
@@ -82,8 +105,10 @@ class OpenTable:
         table = self._table(wanted, [one for one in conditions if one])
         names = keys.column_names
         ours, theirs = ([one.column(name) for name in names] for one in (keys, table))
-        _, codes = key_codes(ours, theirs, (keys.num_rows, table.num_rows))
-        return table.filter(pa.array(codes >= 0)).select(list(dict.fromkeys(columns)))
+        asked, codes, width = key_codes(ours, theirs, (keys.num_rows, table.num_rows))
+        wanted_codes = np.zeros(width + 1, np.bool_)  # the last one is for no code, -1
+        wanted_codes[asked[asked >= 0]] = True
+        return table.filter(pa.array(wanted_codes[codes])).select(list(dict.fromkeys(columns)))
 
     @property
     def rows(self) -> int:
@@ -109,6 +134,55 @@ class OpenTable:
         batches = list(self.stream(columns, conditions))
         fields = [self.schema.field(name) for name in columns]
         return pa.Table.from_batches(batches, pa.schema(fields)).combine_chunks()
+
+    def seen_in(
+        self,
+        columns: Sequence[str],
+        *,
+        time: str,
+        start: datetime | None,
+        end: datetime | None,
+        keys: Mapping[str, tuple[Any, Any]],
+    ) -> pa.Table:
+        """As :meth:`read`; rows outside of [start, end] may come too where leaving them out would save little."""
+        least, most = self._range(time)
+        if least is not None and most is not None and most > least:
+            length = most - least
+            early = start - least if start is not None and start > least else length * 0
+            late = most - end if end is not None and end < most else length * 0
+            # A filter copies every row that it keeps.
+            if early + late < length / 10 and not self._skips(time, start or least, end or most):
+                start = end = None
+        return self.read(columns, time=time, start=start, end=end, keys=keys)
+
+    def _skips(self, column: str, least: Any, most: Any) -> bool:
+        """Whether some file can be left out, by its statistics, when only values in [least, most] are wanted."""
+        lows, highs = self._statistics(column)
+        if lows is None:
+            return False
+        try:
+            outside = pc.or_(pc.less(highs, _scalar(least, highs)), pc.greater(lows, _scalar(most, lows)))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            return False
+        return bool(pc.any(outside).as_py())
+
+    def _range(self, column: str) -> tuple[Any, Any]:
+        """The least and greatest value of a column; None where some file doesn't say."""
+        lows, highs = self._statistics(column)
+        if lows is None or lows.null_count or highs.null_count or not pa.types.is_timestamp(lows.type):
+            return None, None
+        return pc.min(lows.cast(UTC_TIME)).as_py(), pc.max(highs.cast(UTC_TIME)).as_py()
+
+    def _statistics(self, column: str) -> tuple[Any, Any]:
+        """The least and the greatest value in each file, as the log has them; None for a column without."""
+        names = self._files.schema.names
+        if f"min.{column}" not in names or f"max.{column}" not in names:
+            return None, None
+        return self._files.column(f"min.{column}"), self._files.column(f"max.{column}")
+
+    @cached_property
+    def _files(self) -> pa.Table:
+        return pa.table(self.delta.get_add_actions(flatten=True))
 
 
 def _condition(name: str, values: pa.ChunkedArray) -> str:
@@ -152,11 +226,23 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         return pa.float64()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
         return pa.list_(pa.field("item", plain_type(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in kind])
     return kind
 
 
 def _quoted(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
+
+
+def _literal(value: Any) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
+def _scalar(value: Any, like: Any) -> pa.Scalar:
+    return pa.scalar(value, UTC_TIME).cast(like.type) if isinstance(value, datetime) else pa.scalar(value, like.type)
 
 
 def _text(time: datetime) -> str:

@@ -20,8 +20,7 @@ from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.reading import UTC_TIME, OpenTable
-from lakehouse.features.retrieval import delta_source
-from lakehouse.features.source import DeltaSource
+from lakehouse.features.source import DeltaSource, delta_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode

@@ -71,11 +71,6 @@ def open_store(project: Project, as_of: datetime | None = None) -> FeatureStore:
     return _store(project, settings)
 
 
-def is_applied(project: Project, settings: Settings) -> bool:
-    """Whether the registry holds what the definitions say now."""
-    return _remembered(settings, code_fingerprint(project)) is not None
-
-
 def apply(project: Project, *, force: bool = False) -> Applied:
     """``feast apply`` without its command line. Does nothing where code, settings and tables' columns are as before.
 
@@ -98,6 +93,11 @@ def apply(project: Project, *, force: bool = False) -> Applied:
     )
     _remember(settings, code, applied, store)
     return replace(applied, seconds=time.monotonic() - started, output=printed.getvalue())
+
+
+def is_applied(project: Project) -> bool:
+    """Whether the registry holds the definitions as the code has them now. Feast is not imported."""
+    return _remembered(read_settings(project), code_fingerprint(project)) is not None
 
 
 def check(project: Project) -> None:

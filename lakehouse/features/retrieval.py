@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError
-from lakehouse.features.entity_rows import TIME, EntityRows
+from lakehouse.features.entity_rows import TIME, EntityRows, of_table
+from lakehouse.features.knowledge import FROM, UNTIL, Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
-from lakehouse.features.source import DeltaSource
+from lakehouse.features.source import DeltaSource, delta_source
 from lakehouse.kernels import asof_join, latest
-from lakehouse.kernels.asof import Content
 from lakehouse.kernels.keys import Ints
+from lakehouse.kernels.ties import Content
 
 
 class _TiedError(Exception):
@@ -41,6 +41,10 @@ class Wanted:
     telling: tuple[str, ...]
     """The table's columns of all the view's features: they break ties, whichever features are asked for."""
     ttl: timedelta | None
+    known: Known | None = None
+    """Set where a row is seen only if it was known by then."""
+    by_created: bool = False
+    """Whether rows that were created after the time of an entity row are not seen by it."""
 
     @property
     def time(self) -> str:
@@ -48,12 +52,16 @@ class Wanted:
 
     @property
     def created(self) -> str | None:
-        column = self.source.created_timestamp_column
+        """What orders rows of one event time."""
+        column = self.source.created_timestamp_column or self.source.known_at
         return self.source.stored(column) if column else None
 
 
-def wanted_views(config: RepoConfig, views: Sequence[FeatureView], references: Sequence[str]) -> Iterator[Wanted]:
+def wanted_views(
+    config: RepoConfig, views: Sequence[FeatureView], references: Sequence[str], by_created: bool = False
+) -> Iterator[Wanted]:
     """The views with the features that the references (``view:feature``) ask of each, in order."""
+    wish = asked()
     for view in views:
         name = view.projection.name_to_use()  # type: ignore[no-untyped-call]
         parts = (reference.rpartition(":") for reference in references)
@@ -61,71 +69,93 @@ def wanted_views(config: RepoConfig, views: Sequence[FeatureView], references: S
         source = delta_source(view.batch_source, name)
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
+        opened = source.open(config)
         yield Wanted(
             name=name,
             source=source,
-            opened=source.open(config),
+            opened=opened,
             keys={renamed.get(key, key): source.stored(key) for key in keys},
             features=features,
             telling=tuple(source.stored(feature.name) for feature in view.features),
             ttl=view.ttl or None,  # Feast: a ttl of 0 is none
+            known=knowledge(name, source, opened, config, wish) if wish is not None else None,
+            by_created=by_created and bool(source.created_timestamp_column),
         )
 
 
-def delta_source(source: DataSource | None, name: str) -> DeltaSource:
-    """The source as a DeltaSource. Raises DefinitionError for another kind."""
-    if isinstance(source, DeltaSource):
-        return source
-    kind = type(source).__name__
-    raise DefinitionError(f"'{name}' has a source of type {kind}", hint="DeltaOfflineStore reads DeltaSource only.")
+def training_rows(
+    rows: EntityRows, wanted: Sequence[Wanted], full_names: bool, notes: list[str] | None = None
+) -> pa.Table:
+    """The entity rows, in order, with the features as each row saw them at its time; null where it saw none.
 
-
-def training_rows(rows: EntityRows, wanted: Sequence[Wanted], full_names: bool) -> pa.Table:
-    """The entity rows, in order, with the features as each row saw them at its time; null where it saw none."""
+    ``notes`` gets what is to be said of it. Views are read one after another: at most one table's rows are in memory.
+    """
     result = rows.table
     for one in wanted:
         rows.require(list(one.keys), one.name)
-        seen = _seen(rows, one)
-        for feature in one.features:
-            name = f"{one.name}__{feature}" if full_names else feature
+        names = {feature: f"{one.name}__{feature}" if full_names else feature for feature in one.features}
+        for name in names.values():
             if name in result.column_names:
                 raise DefinitionError(
                     f"'{name}' would stand twice in the training set",
                     hint="Use full_feature_names=True, or rename the column of the entity rows.",
                 )
-            result = result.append_column(name, seen[feature])
+        for feature, values in _seen(rows, one, notes if notes is not None else []):
+            result = result.append_column(names[feature], values)
     # The caller's own types: pandas' description of them is in the metadata, which append_column keeps.
     return result
 
 
-def _seen(rows: EntityRows, one: Wanted) -> dict[str, pa.ChunkedArray]:
+def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
     columns = {feature: one.source.stored(feature) for feature in one.features}
     one.opened.require(list(columns.values()), f"a feature of '{one.name}'")
-    start, end = _bounds(rows.table.column(rows.time), one.ttl)
+    start, end = _bounds(rows, one.ttl)
+    keys = {stored: _span(rows.table.column(name), one.opened, stored) for name, stored in one.keys.items()}
+    bounds = {name: span for name, span in keys.items() if span is not None}
+    said = ""
+
+    def read_of(table: OpenTable, names: Sequence[str], condition: str = "") -> pa.Table:
+        if condition:
+            return table.read(names, time=one.time, start=start, end=end, keys=bounds, condition=condition)
+        return table.seen_in(names, time=one.time, start=start, end=end, keys=bounds)
 
     def read(names: Sequence[str]) -> pa.Table:
-        fixed = [*one.keys.values(), one.time, *([one.created] if one.created else [])]
-        return one.opened.read([*fixed, *names], time=one.time, start=start, end=end)
+        nonlocal said
+        all_names = [*one.keys.values(), one.time, *([one.created] if one.created else []), *names]
+        if one.known is None:
+            return read_of(one.opened, all_names)
+        table, said = one.known.rows(list(dict.fromkeys(all_names)), one.time, read_of)
+        return table
 
     def join(table: pa.Table, content: Content) -> Ints:
+        own_time = one.known is not None and one.known.by is None
+        since = table.column(FROM) if own_time else None
+        if one.by_created:
+            made = table.column(one.created)
+            since = made if since is None else pc.max_element_wise(since, made, skip_nulls=False)
         return asof_join(
             [rows.table.column(name) for name in one.keys],
-            rows.table.column(rows.time),
+            rows.times,
             [table.column(name) for name in one.keys.values()],
             table.column(one.time),
             created=table.column(one.created) if one.created else None,
             content=content,
             ttl=one.ttl,
+            known_from=since,
+            known_until=table.column(UNTIL) if own_time and one.known is not None and one.known.ended else None,
         )
 
     table = read(list(columns.values()))
     try:
-        spots = join(table, _tied)
+        spots = join(table, _content(table, one.telling) if {*one.telling} <= {*columns.values()} else _tied)
     except _TiedError:
         table = read(one.telling)
         spots = join(table, _content(table, one.telling))
+    notes += [said] if said else []
     index = pa.array(spots, mask=spots < 0)
-    return {feature: table.column(column).take(index) for feature, column in columns.items()}
+    table = table.select([*columns.values()])
+    for feature, column in columns.items():
+        yield feature, table.column(column).take(index)
 
 
 def _tied(_: Ints) -> pa.Table:
@@ -136,17 +166,24 @@ def _content(table: pa.Table, columns: Sequence[str]) -> Content:
     return lambda spots: table.select(list(dict.fromkeys(columns))).take(pa.array(spots))
 
 
-def _bounds(times: pa.ChunkedArray, ttl: timedelta | None) -> tuple[datetime | None, datetime | None]:
+def _span(column: pa.ChunkedArray, opened: OpenTable, stored: str) -> tuple[object, object] | None:
+    """The least and greatest key asked for, where a file's statistics can be compared with them."""
+    opened.require([stored], "a join key")
+    kinds = (column.type, opened.schema.field(stored).type)
+    if not (all(map(pa.types.is_integer, kinds)) or all(map(pa.types.is_string, kinds))):
+        return None
+    span = pc.min_max(column).as_py()
+    return None if span["min"] is None else (span["min"], span["max"])
+
+
+def _bounds(rows: EntityRows, ttl: timedelta | None) -> tuple[datetime | None, datetime | None]:
     """No feature row outside of these can be seen; a microsecond wider, since entity times may be finer."""
-    if not pa.types.is_timestamp(times.type) or times.null_count == len(times):
-        return None, None
-    span = pc.min_max(times.cast(pa.timestamp("us"), safe=False)).as_py()
-    least, most = (span[side].replace(tzinfo=UTC) for side in ("min", "max"))
+    least, most = rows.span()
     start, end = None, None
     with suppress(OverflowError):  # further back than a datetime reaches: no bound
-        start = least - ttl - timedelta(microseconds=1) if ttl is not None else None
+        start = least - ttl - timedelta(microseconds=1) if least is not None and ttl is not None else None
     with suppress(OverflowError):
-        end = most + timedelta(microseconds=1)
+        end = most + timedelta(microseconds=1) if most is not None else None
     return start, end
 
 
@@ -164,11 +201,11 @@ def range_rows(wanted: Sequence[Wanted], start: datetime, end: datetime) -> Enti
         table = one.opened.read([*(one.keys[key] for key in keys), one.time], time=one.time, start=start, end=end)
         parts.append(table.rename_columns([*keys, TIME]))
     if not parts:
-        return EntityRows(pa.table({TIME: pa.array([], pa.timestamp("us", "UTC"))}), TIME)
+        return of_table(pa.table({TIME: pa.array([], pa.timestamp("us", "UTC"))}), TIME)
     table = pa.concat_tables(parts, promote_options="permissive")
     known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in table.column_names))
     distinct = table.filter(known).group_by([*keys, TIME], use_threads=False).aggregate([])
-    return EntityRows(distinct.select([*keys, TIME]).sort_by([(name, "ascending") for name in (TIME, *keys)]), TIME)
+    return of_table(distinct.select([*keys, TIME]).sort_by([(name, "ascending") for name in (TIME, *keys)]), TIME)
 
 
 def newest_rows(
@@ -179,25 +216,28 @@ def newest_rows(
     created: str | None,
     within: tuple[datetime | None, datetime | None],
     only_newest: bool,
+    known: str | None = None,
 ) -> pa.Table:
     """The rows with a whole key and a time within [start, end]; with ``only_newest`` just each key's newest one.
 
-    Columns: keys, features, time, created. No features means all columns but bookkeeping.
+    Columns: keys, features, time, created. No features means all columns but bookkeeping. Without ``created``, the
+    column ``known`` orders rows of one event time, as in training.
     """
     plain = [name for name in opened.schema.names if not name.startswith("_") and name not in (*keys, time, created)]
     features = list(features) or plain
     opened.require([*keys, *features, time], "a column to publish")
     columns = list(dict.fromkeys([*keys, *features, time, *([created] if created else [])]))
-    table = opened.read(columns, time=time, start=within[0], end=within[1])
+    order = created or known
+    table = opened.read([*columns, *([order] if order else [])], time=time, start=within[0], end=within[1])
     if only_newest:
-        made = table.column(created) if created else None
+        made = table.column(order) if order else None
         parts = [table.column(key) for key in keys]
         spots = latest(parts, table.column(time), created=made, content=_content(table, features))
-        table = table.take(pa.array(spots)).combine_chunks()
+        table = table.select(columns).take(pa.array(spots)).combine_chunks()
     else:
-        known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))
-        table = table.filter(known).combine_chunks()
-    if not keys:
+        whole = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))
+        table = table.select(columns).filter(whole).combine_chunks()
+    if not keys and only_newest:
         table = table.append_column(DUMMY_ENTITY_ID, pa.array([""] * table.num_rows))
     return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class DeltaSource(DataSource):
     ``table`` is resolved when it is read, in the reader's project and environment; see :func:`project_of`.
     ``version`` pins a Delta version. ``columns`` are those that may become features when Feast infers them (None:
     all); names that start with an underscore never do. ``key_types`` are the Feast types that keys must have.
+
+    ``known_at`` is the column with when each row was known, of a table at a path that keeps every version: who
+    corrects a row adds one. Of rows with an equal event time (and created time) the one known last is seen. With
+    :func:`lakehouse.features.knowledge.known_by` a row is seen only from then on. What was known by
+    ``backfilled_until`` (UTC where naive) counts as known at its event time.
     """
 
     def __init__(
@@ -44,6 +50,8 @@ class DeltaSource(DataSource):
         owner: str = "",
         columns: Sequence[str] | None = None,
         key_types: Mapping[str, str] | None = None,
+        known_at: str = "",
+        backfilled_until: datetime | None = None,
     ) -> None:
         if (path is None) == (table is None):
             raise DefinitionError(f"DeltaSource '{name}' needs a path= or a table=, and not both")
@@ -52,6 +60,11 @@ class DeltaSource(DataSource):
         if table is not None and len([part for part in table.split(".") if part]) != 2:
             hint = "An address is LAYER.NAME: 'gold.x'. Use path= for a folder."
             raise DefinitionError(f"DeltaSource '{name}': table='{table}' is not an address", hint=hint)
+        if table is not None and known_at:
+            hint = f"Leave it out: known_by() asks {table} itself, if it is declared with keep_versions=True."
+            raise DefinitionError(
+                f"DeltaSource '{name}': {table} replaces rows, so known_at= says too little", hint=hint
+            )
         super().__init__(
             name=name,
             timestamp_field=timestamp_field,
@@ -66,6 +79,10 @@ class DeltaSource(DataSource):
         self.version = version
         self.columns = None if columns is None else tuple(columns)
         self.key_types = dict(key_types or {})
+        self.known_at = known_at
+        if backfilled_until is not None and backfilled_until.tzinfo is None:
+            backfilled_until = backfilled_until.replace(tzinfo=UTC)
+        self.backfilled_until = backfilled_until
 
     def source_type(self) -> DataSourceProto.SourceType.ValueType:
         return DataSourceProto.CUSTOM_SOURCE
@@ -95,7 +112,8 @@ class DeltaSource(DataSource):
     def validate(self, config: RepoConfig) -> None:
         """Raises DefinitionError for a column that the table lacks or whose type can't be what it is declared as."""
         opened = self.open(config)
-        times = [self.stored(column) for column in (self.timestamp_field, self.created_timestamp_column) if column]
+        named = (self.timestamp_field, self.created_timestamp_column, self.known_at)
+        times = [self.stored(column) for column in named if column]
         opened.require(times, f"a time of the source '{self.name}'")
         for column in times:
             kind = opened.schema.field(column).type
@@ -133,6 +151,8 @@ class DeltaSource(DataSource):
     @staticmethod
     def from_proto(data_source: DataSourceProto) -> DeltaSource:
         options = json.loads(data_source.custom_options.configuration)
+        if until := options.get("backfilled_until"):
+            options["backfilled_until"] = datetime.fromisoformat(until)
         return DeltaSource(
             name=data_source.name,
             timestamp_field=data_source.timestamp_field,
@@ -165,7 +185,9 @@ class DeltaSource(DataSource):
 
     def _options(self) -> dict[str, Any]:
         columns = None if self.columns is None else list(self.columns)
+        until = self.backfilled_until.isoformat() if self.backfilled_until else None
         named = {"path": self.path, "table": self.table, "version": self.version, "columns": columns}
+        named |= {"known_at": self.known_at or None, "backfilled_until": until}
         return {**{name: value for name, value in named.items() if value is not None}, "key_types": self.key_types}
 
     def __eq__(self, other: object) -> bool:
@@ -174,6 +196,14 @@ class DeltaSource(DataSource):
 
     def __hash__(self) -> int:
         return hash((self.name, self.timestamp_field, self.path, self.table, self.version))
+
+
+def delta_source(source: DataSource | None, name: str) -> DeltaSource:
+    """The source as a DeltaSource. Raises DefinitionError for another kind."""
+    if isinstance(source, DeltaSource):
+        return source
+    kind = type(source).__name__
+    raise DefinitionError(f"'{name}' has a source of type {kind}", hint="DeltaOfflineStore reads DeltaSource only.")
 
 
 def project_of(config: RepoConfig) -> Project:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakehouse.errors import DefinitionError
 from lakehouse.kernels.keys import Column, Ints, key_codes
-
-Content: TypeAlias = Callable[[Ints], pa.Table]
-"""The rows at the positions given, with the columns that tell tied rows apart. Called only when rows are tied."""
-
-_LEAST = np.iinfo(np.int64).min
+from lakehouse.kernels.ties import Content, in_order
+from lakehouse.kernels.times import LEAST, Scale, search, ticks
 
 
 def asof_join(
@@ -29,6 +22,8 @@ def asof_join(
     created: Column | None = None,
     content: Content | None = None,
     ttl: timedelta | None = None,
+    known_from: Column | None = None,
+    known_until: Column | None = None,
 ) -> Ints:
     """For each entity row, in order, the position of the feature row that it sees; -1 where there is none.
 
@@ -36,6 +31,8 @@ def asof_join(
 
     - the row has exactly the key K, part by part; a null (or NaN) in a key, and a null time, match nothing;
     - its time t is not after T, and with a ``ttl`` not before T - ttl (an equal time is in, at both ends);
+    - with ``known_from`` and ``known_until`` it was known at T: from <= T < until. A null ``known_from`` is never, a
+      null ``known_until`` means that it still is;
     - of those it has the greatest t; of rows with equal t the greatest ``created`` (null is least); of rows that
       are equal there too the greatest ``content``, column by column. So the answer's content doesn't depend on the
       order of the rows. Without ``content``, the last of the tied rows.
@@ -51,36 +48,56 @@ def asof_join(
     """
     if ttl is not None and ttl < timedelta(0):
         raise DefinitionError(f"ttl={ttl} is negative")
-    codes, feature_codes = key_codes(keys, feature_keys, (len(times), len(feature_times)))
-    now, now_up, known = _ticks(times)
-    _, at, feature_known = _ticks(feature_times)
-    codes = np.where(known, codes, -1)
+    codes, feature_codes, distinct = key_codes(keys, feature_keys, (len(times), len(feature_times)))
+    now, now_up, asked = ticks(times)
+    _, at, usable = ticks(feature_times)
+    if not asked.all():
+        codes = np.where(asked, codes, -1)
+    usable = usable & (feature_codes >= 0)
+    since = until = None
+    if known_from is not None:
+        _, since, told = ticks(known_from)
+        usable &= told
+    if known_until is not None:
+        _, until, ends = ticks(known_until)
+        until = np.where(ends, until, np.iinfo(np.int64).max)
+    rows = np.flatnonzero(usable)
+    if not len(rows):
+        return np.full(len(times), -1, np.int64)
 
-    rows = np.flatnonzero((feature_codes >= 0) & feature_known)
-    moments = np.unique(at[rows])
-    # (key, time) as one number: a key's slot is wide enough for every moment, and for "before the first" (0).
-    width = len(moments) + 1
-    place = feature_codes[rows] * width + np.searchsorted(moments, at[rows]) + 1
-    rows, place = _in_order(rows, place, created, content)
+    scale = Scale(at[rows], distinct)
+    rows, places = in_order(rows, scale.places(feature_codes[rows], at[rows]), created, content)
+    if until is not None:
+        begins = at if since is None else np.maximum(at, since)
+        spots = _last_within(codes, now, feature_codes[rows], begins[rows], until[rows], distinct)
+    else:
+        best = None
+        if since is not None:
+            # By when they came to be known; of those so far, the last in the order of event times is the one to see.
+            arrived = np.maximum(at, since)[rows]
+            scale = Scale(arrived, distinct)
+            places = scale.places(feature_codes[rows], arrived)
+            turn = np.argsort(places)
+            places, best = places[turn], np.maximum.accumulate(turn)
+        seen = scale.places(codes, now)
+        spots = search(places, seen) - 1
+        own = places[np.maximum(spots, 0)] >= codes * np.int64(scale.width)
+        spots = np.where(own & (codes >= 0), spots, -1)
+        if best is not None:
+            spots = np.where(spots >= 0, best[np.maximum(spots, 0)], -1)
 
-    seen = codes * width + np.searchsorted(moments, now, side="right")
-    spot = _search(place, seen) - 1
-    found = (codes >= 0) & (spot >= 0)
-    spot = np.where(found, spot, 0)
-    if len(rows):
-        found &= place[spot] // width == codes
-        if ttl is not None:
-            span = min(ttl // timedelta(microseconds=1), 2**62)
-            oldest = np.where(now_up < _LEAST + span, _LEAST, now_up - np.int64(span))
-            found &= at[rows[spot]] >= oldest
-        return np.where(found, rows[spot], -1)
-    return np.full(len(times), -1, np.int64)
+    found = np.where(spots >= 0, rows[np.maximum(spots, 0)], -1)
+    if ttl is not None:
+        span = min(ttl // timedelta(microseconds=1), 2**62)
+        oldest = np.where(now_up < LEAST + span, LEAST, now_up - np.int64(span))
+        found = np.where(at[np.maximum(found, 0)] >= oldest, found, -1)
+    return found
 
 
 def latest(
     keys: Sequence[Column], times: Column, *, created: Column | None = None, content: Content | None = None
 ) -> Ints:
-    """The position of each key's newest row, ordered by the key's first appearance; ties as in :func:`asof_join`.
+    """The position of each key's newest row, in the order of the rows; ties as in :func:`asof_join`.
 
     It is what an entity row at the end of time would see: serving and training pick the same row.
 
@@ -88,84 +105,39 @@ def latest(
     >>> latest([pa.array(["a", "b", "a", None])], pa.array([3, 1, 2, 9], pa.timestamp("us")))
     array([0, 1])
     """
-    codes, _ = key_codes(keys, keys, (len(times), len(times)))
-    _, at, known = _ticks(times)
+    codes, _, distinct = key_codes(keys, keys, (len(times), len(times)))
+    _, at, known = ticks(times)
     rows = np.flatnonzero((codes >= 0) & known)
-    moments = np.unique(at[rows])
-    width = len(moments) + 1
-    place = codes[rows] * width + np.searchsorted(moments, at[rows]) + 1
-    rows, place = _in_order(rows, place, created, content)
-    key = place // width
+    places = Scale(at[rows], distinct).places(codes[rows], at[rows])
+    rows, _ = in_order(rows, places, created, content)
+    key = codes[rows]
     last = np.flatnonzero(np.append(key[1:] != key[:-1], True)) if len(key) else key
-    return rows[last]
+    return np.sort(rows[last])
 
 
-def _in_order(rows: Ints, place: Ints, created: Column | None, content: Content | None) -> tuple[Ints, Ints]:
-    """The rows by place, and tied ones by created and content, so that the last of a place is the one to see."""
-    made = np.zeros(len(rows), np.int64)
-    if created is not None:
-        ticks, _, known = _ticks(created)
-        made = np.where(known, ticks, _LEAST)[rows]
-        order = np.lexsort((made, place))
-    else:
-        order = np.argsort(place, kind="stable")
-    rows, place, made = rows[order], place[order], made[order]
-    same = (place[1:] == place[:-1]) & (made[1:] == made[:-1])
-    if content is None or not same.any():
-        return rows, place
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    ranks = _ranks(content(rows[tied]))
-    again = np.lexsort((*reversed(ranks), made[tied], place[tied]))
-    rows[tied] = rows[tied][again]
-    return rows, place
+def _last_within(codes: Ints, now: Ints, of: Ints, begins: Ints, ends: Ints, distinct: int) -> Ints:
+    """For each question (its key's code, its time) the last row that has its code and begins <= time < ends; -1: none.
 
-
-def _ranks(table: pa.Table) -> list[Ints]:
-    """For each column the rank of each value, null least; equal values have equal ranks."""
-    return [_rank(table.column(name)) for name in sorted(table.column_names)]
-
-
-def _rank(column: pa.ChunkedArray) -> Ints:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _rank(column.cast(kind.value_type))
-    if pa.types.is_nested(kind) or pa.types.is_null(kind):
-        # Arrow can't order these; their text can be, and tied rows are few.
-        column = pa.chunked_array([pa.array([None if value is None else repr(value) for value in column.to_pylist()])])
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    if pa.types.is_null(column.type):
-        return np.zeros(len(column), np.int64)
-    ranks: Any = pc.rank(column, sort_keys="ascending", tiebreaker="dense")
-    null = pc.is_null(column).to_numpy(zero_copy_only=False)
-    return np.where(null, 0, ranks.to_numpy(zero_copy_only=False)).astype(np.int64)
-
-
-def _ticks(times: Column) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
-    """Microseconds since 1970 in UTC, rounded down and rounded up, and which are known."""
-    kind = times.type
-    if pa.types.is_dictionary(kind):
-        return _ticks(times.cast(kind.value_type))
-    if pa.types.is_null(kind):
-        nothing = np.zeros(len(times), np.int64)
-        return nothing, nothing, np.zeros(len(times), np.bool_)
-    if pa.types.is_date(kind):
-        times = times.cast(pa.timestamp("us"))
-    elif not pa.types.is_timestamp(kind):
-        raise DefinitionError(f"a time is {kind}, not a timestamp", hint="Convert it: pandas.to_datetime(…, utc=True)")
-    known = np.asarray(pc.is_valid(times).to_numpy(zero_copy_only=False), np.bool_)
-    fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
-    whole = times if fine else times.cast(pa.timestamp("us"))
-    ticks = np.asarray(pc.fill_null(whole.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), np.int64)
-    if not fine:
-        return ticks, ticks, known
-    down = ticks // 1000
-    return down, np.where(down * 1000 == ticks, down, down + 1), known
-
-
-def _search(place: Ints, wanted: Ints) -> Ints:
-    """searchsorted(side="right"), with the questions asked in order: several times faster on large inputs."""
-    order = np.argsort(wanted, kind="stable")
-    spots = np.empty(len(wanted), np.int64)
-    spots[order] = np.searchsorted(place, wanted[order], side="right")
+    Rows that end can't be told by one search. Each row answers a run of the questions, in order of key and time, which
+    two blocks of a power of two cover; blocks hand their greatest row down to their halves. O((n + m) log n).
+    """
+    asked = np.flatnonzero(codes >= 0)
+    scale = Scale(now[asked], distinct)
+    places = scale.places(codes[asked], now[asked])
+    asked, places = in_order(asked, places, None, None)
+    first = search(places, scale.places(of, begins - 1))
+    after = search(places, scale.places(of, ends - 1))
+    which = np.flatnonzero(first < after)
+    first, after = first[which], after[which]
+    level = np.frexp((after - first).astype(np.float64))[1] - 1
+    greatest = np.full(len(asked), -1, np.int64)
+    for step in range(int(level.max(initial=0)), -1, -1):
+        here, size = level == step, 1 << step
+        np.maximum.at(greatest, first[here], which[here])
+        np.maximum.at(greatest, after[here] - size, which[here])
+        if step:
+            half = size // 2
+            greatest = np.append(greatest[:half], np.maximum(greatest[half:], greatest[:-half]))
+    spots = np.full(len(codes), -1, np.int64)
+    spots[asked] = greatest
     return spots

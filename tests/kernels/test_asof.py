@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import DefinitionError
@@ -103,6 +103,64 @@ def test_sees_what_the_oracle_sees_in_any_order(
     assert [content(row) for row in run(entities, features, ttl)] == wanted
     shuffle.shuffle(features)
     assert [content(row) for row in run(entities, features, ttl)] == wanted
+
+
+few = st.one_of(st.none(), st.integers(0, 3).map(lambda n: START + timedelta(microseconds=n)))
+known_rows = st.fixed_dictionaries(
+    {"a": st.sampled_from(["1", "11"]), "t": few, "f": few, "u": few, "v": st.integers(0, 3)}
+)
+askers = st.fixed_dictionaries({"a": st.sampled_from(["1", "11", None]), "t": few})
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(askers, min_size=3, max_size=8),
+    st.lists(known_rows, min_size=3, max_size=14),
+    st.one_of(st.none(), st.integers(0, 4).map(lambda n: timedelta(microseconds=n))),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 10**18]),
+)
+def test_only_what_was_known_is_seen(
+    entities: list[Row], features: list[Row], ttl: timedelta | None, since: bool, until: bool, stretch: int
+) -> None:
+    """A row is seen from f to before u, whatever its event time; without an f never, without a u for ever."""
+
+    def there(entity: Row, row: Row) -> bool:
+        asked = entity["t"]
+        if since and (row["f"] is None or asked is None or row["f"] > asked):
+            return False
+        return not until or row["u"] is None or (asked is not None and asked < row["u"])
+
+    def times(rows: list[Row], name: str) -> pa.Array:
+        # Far apart, the moments of a few keys don't fit into one number and must be counted instead.
+        numbers = [None if row[name] is None else (row[name] - START) // timedelta(microseconds=1) for row in rows]
+        return pa.array([None if number is None else number * stretch for number in numbers], US)
+
+    found = asof_join(
+        [pa.array([row["a"] for row in entities], pa.string())],
+        times(entities, "t"),
+        [pa.array([row["a"] for row in features], pa.string())],
+        times(features, "t"),
+        ttl=None if ttl is None else ttl * stretch,
+        content=lambda rows: pa.table({"v": pa.array([features[row]["v"] for row in rows], pa.int64())}),
+        known_from=times(features, "f") if since else None,
+        known_until=times(features, "u") if until else None,
+    )
+    for entity, spot in zip(entities, found.tolist(), strict=True):
+        whole = {**entity, "b": 1}
+        seen = [{**row, "b": 1, "c": None, "w": ""} for row in features if there(entity, row)]
+        wanted = oracle(whole, seen, ttl)
+        got = features[spot] if spot >= 0 else None
+        assert (got and (got["t"], got["v"])) == (wanted and (wanted["t"], wanted["v"]))
+
+
+def test_many_keys_over_a_long_time() -> None:
+    years = pa.array([datetime(1, 1, 1), datetime(9999, 1, 1)] * 500, pa.timestamp("us"))
+    keys = [pa.array([f"k{number}" for number in range(500) for _ in range(2)])]
+    asked = pa.array([datetime(2026, 1, 1), datetime(9999, 6, 1)] * 500, pa.timestamp("us"))
+    found = asof_join(keys, asked, keys, years)
+    assert found.tolist() == list(range(1000))
 
 
 @given(st.lists(feature_rows, max_size=14), st.randoms(use_true_random=False))

@@ -69,14 +69,14 @@ ASOF = (
 BUGS = {
     "a value of the future is seen": Bug(
         "kernels/asof.py",
-        'seen = codes * width + np.searchsorted(moments, now, side="right")',
-        'seen = codes * width + np.searchsorted(moments, now, side="right") + 1',
+        "seen = scale.places(codes, now)",
+        "seen = scale.places(codes, now) + 1",
         ASOF,
     ),
     "an expired value is seen": Bug(
         "kernels/asof.py",
-        "if ttl is not None:\n            span",
-        "if False:\n            span",
+        "if ttl is not None:\n        span",
+        "if False:\n        span",
         ASOF,
     ),
     "commits carry no transaction id": Bug(

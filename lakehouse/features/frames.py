@@ -1,0 +1,37 @@
+"""A training set as a pandas frame, without changing a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+EXACT = 2**53
+"""Up to here a double holds every whole number."""
+
+
+def as_frame(table: pa.Table, dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows, numbered from 0; columns named in ``dtypes`` get these.
+
+    Whole numbers with gaps become doubles, as Feast has it, but Int64 where a double would round them.
+    """
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index(drop=True)
+    for field in table.schema:
+        column = table.column(field.name)
+        if field.name in dtypes:
+            if frame[field.name].dtype != dtypes[field.name]:
+                frame[field.name] = frame[field.name].astype(dtypes[field.name])
+        elif field.type in (pa.int64(), pa.uint64()) and column.null_count and _is_wide(column):
+            kind: Any = "Int64" if field.type == pa.int64() else "UInt64"
+            frame[field.name] = column.to_pandas(types_mapper={field.type: pd.api.types.pandas_dtype(kind)}.get)
+    return frame
+
+
+def _is_wide(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(column).as_py()
+    return ends["min"] is not None and (ends["min"] < -EXACT or ends["max"] > EXACT)

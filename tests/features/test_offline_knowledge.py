@@ -1,0 +1,152 @@
+"""known_by() on what a silver table with keep_versions=True leaves, against plain Python; and what it refuses."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, Transaction, write_deltalake
+from feast import Entity, FeatureStore, FeatureView, Field, ValueType
+from feast.types import Int64
+
+from lakehouse.config import Project
+from lakehouse.errors import DefinitionError, UsageError
+from lakehouse.features.knowledge import known_by
+from lakehouse.features.repository import apply, open_store
+from lakehouse.features.source import DeltaSource
+from tests.features.conftest import DAY, START, US, day
+
+ORIGIN = "silver.orders:of:0:"
+"""As silver names what a table was made under: it ends with the epoch and the fingerprint."""
+HOUR = timedelta(hours=1)
+Row = dict[str, Any]
+COLUMNS = {"order": pa.int64(), "shop": pa.string(), "at": US, "total": pa.int64(), "_known_from": US}
+
+
+def batches(rng: random.Random) -> list[Row]:
+    """What each batch says of each order, in the order in which they land: a value, or nothing once it is deleted."""
+    said = []
+    for batch in range(6):
+        for order in rng.sample(range(12), 6):
+            row = {"batch": batch, "order": order, "landed": START + batch * DAY, "gone": rng.random() < 0.25}
+            row |= {"shop": rng.choice("ab"), "at": START + rng.randint(-4, 5) * DAY, "total": rng.randint(0, 9)}
+            said.append(row)
+    return said
+
+
+def versions(said: list[Row]) -> list[Row]:
+    """Each row that there was, with when it was known."""
+    found = []
+    for order in range(12):
+        own = [row for row in said if row["order"] == order]
+        for row, after in zip(own, [*own[1:], None], strict=True):
+            if not row["gone"]:
+                until = after and after["landed"]
+                found.append(
+                    {**row, "_known_from": row["landed"], "_known_until": until, "_upto": after and after["batch"]}
+                )
+    return found
+
+
+def build(project: Project, rows: list[Row], upto: int = 5) -> None:
+    now = [row for row in rows if row["_known_until"] is None]
+    ended = [row for row in rows if row["_known_until"] is not None]
+    table = {name: pa.array([row[name] for row in now], kind) for name, kind in COLUMNS.items()}
+    marked = CommitProperties(app_transactions=[Transaction(ORIGIN, upto)])
+    write_deltalake(project.path("silver.orders"), pa.table(table), mode="overwrite", commit_properties=marked)
+    kinds = {**COLUMNS, "_known_until": US, "_upto": pa.int64()}
+    table = {name: pa.array([row[name] for row in ended], kind) for name, kind in kinds.items()}
+    beside = project.state("silver.orders").with_name("orders.versions.0123abcd")
+    # A version that ends in a batch that the table has not seen is of a commit that was not made.
+    extra = {name: [ended[0][name]] for name in kinds} | {"_upto": [99], "total": [99]}
+    for one in (table, extra):
+        arrays = {name: pa.array(one[name], kind) for name, kind in kinds.items()}
+        write_deltalake(beside, pa.table(arrays), mode="append")
+    # delta-rs writes no properties but Delta's own.
+    first = beside / "_delta_log" / "00000000000000000000.json"
+    empty, filled = '"configuration":{}', f'"configuration":{{"lakehouse.origin":"{ORIGIN}"}}'
+    assert empty in first.read_text()
+    first.write_text(first.read_text().replace(empty, filled))
+
+
+@pytest.fixture(scope="module")
+def world(project: Project) -> tuple[FeatureStore, list[Row]]:
+    rows = versions(batches(random.Random(3)))
+    build(project, rows)
+    apply(project)
+    store = open_store(project)
+    shop = Entity(name="shop", value_type=ValueType.STRING)
+    source = DeltaSource(name="orders", table="silver.orders", timestamp_field="at")
+    view = FeatureView(
+        name="orders", entities=[shop], ttl=3 * DAY, source=source, schema=[Field(name="total", dtype=Int64)]
+    )
+    store.apply([shop, view])
+    return store, rows
+
+
+def oracle(shop: str, asked: datetime, rows: list[Row], by: datetime | None) -> int | None:
+    """The first load (batch 0) counts as known at its event time."""
+    best: tuple[Any, ...] | None = None
+    moment = by or asked
+    for row in rows:
+        since = row["at"] if row["batch"] == 0 else row["_known_from"]
+        there = since <= moment and (row["_known_until"] is None or moment < row["_known_until"])
+        if there and row["shop"] == shop and asked - 3 * DAY <= row["at"] <= asked:
+            best = max(best or (row["at"], row["total"]), (row["at"], row["total"]))
+    return best and best[1]
+
+
+@pytest.mark.parametrize("by", [None, START + 2 * DAY, START + 3 * DAY - HOUR])
+def test_a_row_is_seen_as_it_was_known(world: tuple[FeatureStore, list[Row]], by: datetime | None) -> None:
+    store, rows = world
+    times = [START + hours * HOUR for hours in range(-96, 200, 8)]
+    asked = [(shop, time) for shop in ("a", "b", "c") for time in times]
+    frame = pa.table({"shop": [shop for shop, _ in asked], "event_timestamp": pa.array([at for _, at in asked], US)})
+    with known_by(by):
+        job = store.get_historical_features(frame, ["orders:total"])
+    got = job.to_arrow()["total"].to_pylist()
+    assert got == [oracle(shop, time, rows, by) for shop, time in asked]
+    first = sum(row["batch"] == 0 and -4 <= (row["at"] - START) / DAY <= 8 for row in rows)
+    assert job.notes == (f"'orders': {first} row(s) of a first load or backfill count as known at their event time",)
+    now = store.get_historical_features(frame, ["orders:total"]).to_arrow()["total"].to_pylist()
+    assert now != got  # what is in the table now is another answer
+
+
+def test_a_declared_backfill_and_a_missing_time(project: Project, world: tuple[FeatureStore, list[Row]]) -> None:
+    store, _ = world
+    rows = pa.table(
+        {
+            "shop": ["a", "a", "a"],
+            "at": pa.array([day(1), day(2), day(3)], US),
+            "total": [1, 2, 3],
+            "seen": pa.array([day(10), day(11), day(20)], US),
+        }
+    )
+    write_deltalake(project.folder / "told", rows)
+    view = store.get_feature_view("orders")
+    view.batch_source = DeltaSource(
+        name="told", path="../told", timestamp_field="at", known_at="seen", backfilled_until=day(11)
+    )
+    store.apply([view])
+    asked = pa.table({"shop": ["a"] * 3, "event_timestamp": pa.array([day(1), day(4), day(5)], US)})
+    with known_by():
+        job = store.get_historical_features(asked, ["orders:total"])
+    assert job.to_arrow()["total"].to_pylist() == [1, 2, 2]
+    assert len(job.notes) == 1
+    write_deltalake(project.folder / "told", rows.set_column(3, "seen", pa.nulls(3, US)).slice(2), mode="append")
+    with known_by(day(9)):
+        job = store.get_historical_features(asked, ["orders:total"])
+    with pytest.raises(DefinitionError, match=r"1 row.* have no 'seen'"):
+        job.to_arrow()
+
+
+def test_what_is_not_exact_is_refused(world: tuple[FeatureStore, list[Row]]) -> None:
+    store, _ = world
+    asked = pa.table({"carrier": ["AA"], "event_timestamp": pa.array([day(3)], US)})
+    with known_by(), pytest.raises(UsageError, match=r"gold.carrier_delay doesn't say when(?s:.)*keep_versions=True"):
+        store.get_historical_features(asked, ["carrier_delay:mean"])
+    with pytest.raises(DefinitionError, match="gold.x replaces rows(?s:.)*keep_versions=True"):
+        DeltaSource(name="one", table="gold.x", timestamp_field="at", known_at="seen")
