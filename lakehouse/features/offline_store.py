@@ -118,8 +118,8 @@ class DeltaOfflineStore(OfflineStore):
         end_date: datetime | None = None,
         filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
-        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x, silver.x and
-        Feast's data sources by name, or None with start and end date.
+        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x, silver.x and Feast's data sources by name, or
+        None with a start and an end date.
 
         Tables are opened at their version now, rows are read when the job is asked for them. None gives a row for
         each key and event time of the views within the dates. With ``filter_by_created_timestamp`` a row without a
