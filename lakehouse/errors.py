@@ -15,7 +15,8 @@ LakehouseError                      1  failed
 ├── ConservationError               1  a count of law 1 does not add up: nothing was committed
 ├── NotBuiltError                   1  a table is read before it was built
 └── StorageError                    1  a folder or table can't be read or written
-    └── ConflictError               1  somebody else wrote to the table meanwhile: run again
+    ├── ConflictError               1  somebody else wrote to the table meanwhile: run again
+    └── VersionGoneError            1  a version of a table that is needed can't be read any more
 """
 
 from __future__ import annotations
@@ -109,6 +110,10 @@ class StorageError(LakehouseError):
 
 
 class ConflictError(StorageError):
+    pass
+
+
+class VersionGoneError(StorageError):
     pass
 
 

@@ -22,6 +22,7 @@ from lakehouse.cli.query import query
 from lakehouse.cli.runs import build, ingest, publish, run_all
 from lakehouse.cli.show import show
 from lakehouse.cli.submit import submit
+from lakehouse.cli.train import train
 from lakehouse.errors import WHERE, LakehouseError, UsageError, did_you_mean
 
 INTERRUPTED = 130
@@ -87,6 +88,12 @@ _add(
     "query",
     "Run SQL on the tables; only reads.",
     "lakehouse query 'select * from gold.customer_spend' --limit 10",
+)
+_add(
+    train,
+    "train",
+    "Make a training set that can be made again.",
+    "lakehouse train late --entities rows.parquet --features late_flight --label late --horizon 12h",
 )
 _add(demo, "demo", "Run the project's demo.", "lakehouse demo --fresh")
 _add(doctor, "doctor", "Say what is wrong with this machine.", "lakehouse doctor")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from lakehouse.cli.options import Debug, Env, Json, Select, Wait
+from lakehouse.cli.options import Debug, Env, Json, Select, Wait, span
 from lakehouse.cli.output import Grid, Line, Page, described
 from lakehouse.cli.progress import listen_on
 from lakehouse.cli.projects import opened, ready
 from lakehouse.cli.runs import command, named, next_lines, spark_log
-from lakehouse.errors import UsageError
-
-UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def maintain(
@@ -37,7 +32,7 @@ def maintain(
     from lakehouse.pipeline.maintaining import maintain as keep
 
     project = opened(context.obj, env)
-    age = _age(older_than)
+    age = span("--older-than", older_than, "age")
     with listen_on(context.obj, []) as listener, spark_log(project):
         done = keep(project, select=select or (), older_than=age, dry_run=dry_run, wait=wait, listen=listener)
     for result in done.results:
@@ -82,13 +77,6 @@ def maintain(
     following = "maintain" if dry_run and rows else "show tables"
     context.obj.show(Page(data, [*parts, *next_lines(command(following, env))]))
     raise typer.Exit(done.exit_code)
-
-
-def _age(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([dhm])", text)
-    if found is None:
-        raise UsageError(f"--older-than: '{text}' is no age", hint="Such as 7d, 12h or 30m.")
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def _mb(size: int) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Annotated
 
 import typer
+
+from lakehouse.errors import UsageError
+
+UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 Env = Annotated[
     str | None,
@@ -25,3 +31,11 @@ Wait = Annotated[
     float,
     typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for another run to end; else exit 6."),
 ]
+
+
+def span(option: str, text: str, what: str) -> timedelta:
+    """The value of an option such as 7d, 12h or 30m. Raises UsageError that says what it should be."""
+    found = re.fullmatch(r"(\d{1,6})([dhm])", text)
+    if found is None:
+        raise UsageError(f"{option}: '{text}' is no {what}", hint="Such as 7d, 12h or 30m.")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})

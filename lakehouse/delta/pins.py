@@ -43,19 +43,23 @@ def pin(folder: Path, path: Path, wanted: Pin) -> None:
         draft = file.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(asdict(wanted)))
         draft.replace(file)
-        try:
-            table = DeltaTable(str(path), version=wanted.version)
-            files = table.get_add_actions().column("path").to_pylist()
-            there = str(table.metadata().id) == wanted.table_id and all((path / unquote(f)).exists() for f in files)
-        except Exception:  # deltalake says it in many ways
-            there = False
-        if not there:
+        if not is_there(path, wanted):
             file.unlink(missing_ok=True)
             raise StorageError(
                 f"{path}: version {wanted.version} can't be pinned: it is gone",
                 hint="Pin a version while it is young: 'lakehouse maintain' spares what is younger than its "
                 "--older-than.",
             )
+
+
+def is_there(path: Path, wanted: Pin) -> bool:
+    """Whether the version of the table in ``path`` can be read whole, and is that table's."""
+    try:
+        table = DeltaTable(str(path), version=wanted.version)
+        files = table.get_add_actions().column("path").to_pylist()
+        return str(table.metadata().id) == wanted.table_id and all((path / unquote(file)).exists() for file in files)
+    except Exception:  # deltalake says it in many ways
+        return False
 
 
 def unpin(folder: Path, by: str) -> int:

@@ -100,6 +100,11 @@ def apply(project: Project, *, force: bool = False) -> Applied:
     return replace(applied, seconds=time.monotonic() - started, output=printed.getvalue())
 
 
+def is_applied(project: Project) -> bool:
+    """Whether the registry holds the definitions as the code has them now. Feast is not imported."""
+    return _remembered(read_settings(project), code_fingerprint(project)) is not None
+
+
 def check(project: Project) -> None:
     """Import the definitions, without tables and without a registry. Raises ConfigError or DefinitionError."""
     read_settings(project)

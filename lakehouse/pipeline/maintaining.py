@@ -20,6 +20,7 @@ from lakehouse.delta.compacting import Compaction, Extent, compact, extent, plan
 from lakehouse.delta.log import commits, committed_at
 from lakehouse.delta.pins import Pin, holding, pins
 from lakehouse.errors import LakehouseError
+from lakehouse.features.manifest import pins_folder, trained
 from lakehouse.features.pins import published
 from lakehouse.pipeline.report import Event, Listener, Report, Result
 from lakehouse.pipeline.wording import in_words
@@ -154,12 +155,12 @@ def _kept(spark: SparkSession, workspace: Workspace, address: str, part: str, pa
     if _given_up(workspace, address, first, before):
         shutil.rmtree(path)
         return _gone(address, part, first)
-    _spare_log(spark, first, pins(_folder(project)))
+    _spare_log(spark, first, [*pins(pins_folder(project)), *trained(project)])
     work = _compaction(workspace, address, part, first)
     if work.why:
         compact(spark, path, work)
     state = _there(path)
-    with holding(_folder(project)):
+    with holding(pins_folder(project)):
         litter = find_litter(state, before, _pins(project))
         remove(litter)
     return _upkeep(address, part, first, state, work, litter)
@@ -186,11 +187,7 @@ def _upkeep(address: str, part: str, first: TableState, state: TableState, work:
 
 
 def _pins(project: Project) -> list[Pin]:
-    return [*pins(_folder(project)), *published(project)]
-
-
-def _folder(project: Project) -> Path:
-    return project.root / "state" / "pins"
+    return [*pins(pins_folder(project)), *trained(project), *published(project)]
 
 
 def _there(path: Path) -> TableState:

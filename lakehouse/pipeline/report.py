@@ -8,7 +8,7 @@ from typing import Literal
 
 from lakehouse.errors import GateError, LakehouseError, PartialError, SourceUnavailableError
 
-StepName = Literal["ingest", "build", "publish", "maintain"]
+StepName = Literal["ingest", "build", "publish", "maintain", "train"]
 Status = Literal["done", "unchanged", "failed", "stopped"]
 
 
@@ -17,7 +17,8 @@ class Result:
     """One step over one table or feature view; ``seconds`` is wall-clock time.
 
     ingest: read = landed + quarantined. silver: ``read`` records passed through the function, ``landed`` rows were
-    merged. gold: ``read`` rows were computed, ``landed`` were written. publish: ``landed`` keys. maintain: in its note.
+    merged. gold: ``read`` rows were computed, ``landed`` were written. publish: ``landed`` keys. maintain: in its
+    note. train: just seconds, of each stage.
     """
 
     address: str
