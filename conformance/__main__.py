@@ -11,7 +11,7 @@ from pathlib import Path
 
 from conformance.environment import CACHE, REPOSITORY, ConformanceError, commit, environment, stage, versions
 from conformance.page import page, totals
-from conformance.results import idle, ignored, outcomes, reasons, unexplained
+from conformance.results import idle, ignored, online_stores, outcomes, reasons, unexplained
 
 PAGE = REPOSITORY / "docs" / "feast-conformance.md"
 REASONS = Path(__file__).with_name("reasons.yaml")
@@ -35,6 +35,7 @@ def main(words: Sequence[str]) -> int:
         "run on": f"{started:%Y-%m-%d}, {(datetime.now(UTC) - started).total_seconds():.0f} s",
         "tests of": f"Feast at {commit(feast)}",
         "against": ", ".join(f"{name} {version}" for name, version in installed.items()),
+        "online stores": ", ".join(online_stores(found)),
         "pytest said": said,
     }
     PAGE.write_text(page(found, known, ignored(REASONS), facts), encoding="utf-8")

@@ -12,7 +12,7 @@ ABOUT = """\
 # Feast's own tests
 
 Feast has a suite of integration tests that any store can be put through. This page is what they said of
-`DeltaOfflineStore` (sources by `path=` and by `table=`), `DeltaEngine`, `SqliteOnlineStore` and `RedisOnlineStore`.
+`DeltaOfflineStore` (with sources by `path=` and by `table=`), `DeltaEngine` and the online stores named below.
 `make feast-conformance FEAST=path` runs the tests of a checkout of Feast, none of which is in this repository, and
 writes this page. Why a test fails or does not run is written by hand in `conformance/reasons.yaml`; a run that meets
 an outcome without a reason, or a reason without an outcome, ends with exit code 1.

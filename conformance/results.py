@@ -64,6 +64,12 @@ def outcomes(junit: Path) -> list[Outcome]:
     return sorted(found, key=lambda one: (one.file, one.test, one.given))
 
 
+def online_stores(found: Iterable[Outcome]) -> list[str]:
+    """The online stores that tests were run with, as Feast's tests name them."""
+    named = (re.search(r"LOCAL:\w+:([\w.]+):python_fs", one.given) for one in found)
+    return sorted({one[1] for one in named if one})
+
+
 def reasons(path: Path) -> list[Reason]:
     """Each test that a reason of the file names, with it."""
     found = YAML(typ="safe").load(path)["tests"]

@@ -128,7 +128,6 @@ class RedisCreator(OnlineStoreCreator):  # type: ignore[misc]
 
 AVAILABLE_OFFLINE_STORES = [("local", DeltaPathSourceCreator), ("local", DeltaTableSourceCreator)]
 AVAILABLE_ONLINE_STORES = {
-    "sqlite": ({"type": "sqlite"}, None),
-    "redis": ({"type": "redis"}, RedisCreator),
+    "sqlite": ({"type": "lakehouse.online.sqlite.SqliteOnlineStore"}, None),
 }
-ENGINE = {"type": "local"}
+ENGINE = {"type": "lakehouse.features.engine.DeltaEngine"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance.__main__ import REASONS, main
+from conformance.__main__ import PAGE, REASONS, main
 from conformance.environment import LOCK, REPOSITORY, ConformanceError, stage
 from conformance.page import page
-from conformance.results import KINDS, Outcome, Reason, idle, ignored, outcomes, reasons, unexplained
+from conformance.results import KINDS, Outcome, Reason, idle, ignored, online_stores, outcomes, reasons, unexplained
 
 PLACE = "tests.integration.online_store.test_online"
 STORES = "ParameterSet(values=(LOCAL:DeltaPathSourceCreator:sqlite:python_fs:False,), marks=[], id=None)"
@@ -35,6 +35,7 @@ OUTCOMES = [
 def test_outcomes_are_read_from_what_pytest_writes(tmp_path: Path) -> None:
     (tmp_path / "junit.xml").write_text(JUNIT)
     assert outcomes(tmp_path / "junit.xml") == OUTCOMES
+    assert online_stores(OUTCOMES) == ["sqlite"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,13 @@ def test_the_reasons_are_of_a_known_kind_and_say_why() -> None:
     assert {one.kind for one in reasons(REASONS)} <= set(KINDS)
     assert all(one.why.strip() for one in reasons(REASONS))
     assert all(ignored(REASONS).values())
+
+
+def test_the_page_that_is_committed_leaves_nothing_unexplained() -> None:
+    text = PAGE.read_text()
+    assert "not explained" not in text
+    assert re.search(r"^\| passed \| [1-9]", text, re.MULTILINE)
+    assert all(f"`{name}`" in text for name in ignored(REASONS))
 
 
 def test_what_is_no_checkout_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
