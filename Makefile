@@ -5,10 +5,10 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 UV := PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv" uv
 
-.PHONY: help setup demo test lint format bench notebook torture lock clean
+.PHONY: help setup demo test lint format bench feast-conformance notebook torture lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
 
 demo: setup ## stage real flights, land, build and publish them, look features up
 	@$(BIN)/lakehouse demo
@@ -31,6 +31,9 @@ format: setup ## put the code into its style
 
 bench: setup ## measure, print and write benchmarks/results.md and results.json
 	@$(RUN) -m benchmarks
+
+feast-conformance: setup ## run Feast's own tests against our classes: make feast-conformance FEAST=path of a checkout
+	@$(RUN) -m conformance "$(FEAST)"
 
 notebook: setup ## open the notebooks in a browser
 	@$(BIN)/jupyter lab notebooks

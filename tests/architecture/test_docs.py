@@ -25,7 +25,7 @@ from tests.flights.built import copy_of_the_example
 LAKEHOUSE = str(Path(sys.executable).with_name("lakehouse"))
 KNOWN: Any = typer.main.get_command(app)
 PYTHON = [block for page in PAGES for block in blocks(page) if block.language == "python"]
-TARGETS = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_there_are_commands_and_links_to_look_at() -> None:
