@@ -17,8 +17,6 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
 from lakehouse.kernels.keys import key_codes
 
-MOST_LITERALS = 2000
-"""More values of a key are not looked for in the files, but among the rows."""
 UTC_TIME = pa.timestamp("us", "UTC")
 
 
@@ -101,7 +99,7 @@ class OpenTable:
     def read_where(self, columns: Sequence[str], keys: pa.Table) -> pa.Table:
         """The columns of all rows whose key, the columns of ``keys``, is one of these."""
         wanted = list(dict.fromkeys([*columns, *keys.column_names]))
-        conditions = [_condition(name, keys.column(name)) for name in keys.column_names]
+        conditions = [_between(name, keys.column(name)) for name in keys.column_names]
         table = self._table(wanted, [one for one in conditions if one])
         names = keys.column_names
         ours, theirs = ([one.column(name) for name in names] for one in (keys, table))
@@ -185,18 +183,14 @@ class OpenTable:
         return pa.table(self.delta.get_add_actions(flatten=True))
 
 
-def _condition(name: str, values: pa.ChunkedArray) -> str:
-    """SQL that is true where a column has one of the values; nothing where that would be long or is not told."""
-    distinct = pc.drop_null(pc.unique(values))
-    if len(distinct) > MOST_LITERALS:
+def _between(name: str, values: pa.ChunkedArray) -> str:
+    """SQL that lets files be skipped where no value of a key can be; nothing for what has no order in SQL."""
+    if not (pa.types.is_integer(values.type) or pa.types.is_string(values.type)) or values.null_count == len(values):
         return ""
-    if pa.types.is_integer(distinct.type):
-        literals = [str(value) for value in distinct.to_pylist()]
-    elif pa.types.is_string(distinct.type):
-        literals = ["'" + value.replace("'", "''") + "'" for value in distinct.to_pylist()]
-    else:
-        return ""
-    return f"{_quoted(name)} in ({', '.join(literals)})" if literals else ""
+    span = pc.min_max(values)
+    return " and ".join(
+        f"{_quoted(name)} {sign} {_literal(span[side].as_py())}" for side, sign in (("min", ">="), ("max", "<="))
+    )
 
 
 def open_table(location: str, label: str, version: int | None = None, hint: str = "") -> OpenTable:
