@@ -46,7 +46,8 @@ class DeltaPathSourceCreator(DataSourceCreator):  # type: ignore[misc]
         name = f"{destination_name}_{self.written}"
         path, table = self.place(name)
         write_deltalake(str(self.folder_of(name)), as_table(df))
-        mapping = {old: new for old, new in (field_mapping or {"ts_1": "ts"}).items() if old in df.columns}
+        usual = {"ts_1": "ts"} if timestamp_field == "ts" else {}
+        mapping = {old: new for old, new in (field_mapping or usual).items() if old in df.columns}
         return DeltaSource(
             name=name,
             path=path,
