@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from feast.protos.feast.types import Value_pb2
 from feast.protos.feast.types.Value_pb2 import Value
-from feast.type_map import feast_value_type_to_python_type
+from feast.type_map import VALUE_TYPE_TO_PROTO_VALUE_MAP, feast_value_type_to_python_type
 from feast.value_type import ValueType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +46,7 @@ class Conversion:
         self.value_type = value_type
         self.kind = kind_of(value_type)
         self._field = _SCALARS[value_type][1] if value_type in _SCALARS else ""
+        self._message = VALUE_TYPE_TO_PROTO_VALUE_MAP.get(value_type)
 
     def to_python(self, packed: Sequence[Any]) -> list[Any]:
         """As Feast's ``to_dict`` gives them; times keep their microseconds."""
@@ -64,6 +65,11 @@ class Conversion:
         """As Feast's server sends them: its times are whole seconds."""
         make = self._maker()
         return [Value() if one is None else make(one) for one in packed]
+
+    def fits(self, value: Value) -> bool:
+        """Whether it is null or of this type; it is not where it was pushed before the type was changed."""
+        name = value.WhichOneof("val")
+        return name in (None, "null_val", self._message) or self._message is None
 
     def of_proto(self, value: Value) -> Any:
         """One value as a record of this type would hold it."""
