@@ -106,7 +106,7 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
     if rows.source.table is not None and rows.source.version is None:
         check_gate(project_of(config), rows.source.table, rows.opened, now)
     ours = isinstance(store, PackedOnlineStore)
-    publication = store.publication if ours else partial(feast_publication, store=store)
+    publication = store.publication if ours else partial(feast_publication, store=store, now=now)
     with publication(config=config, view=view, layout=rows.layout) as into:
         before = Cursor.of(into.cursor)
         after = Cursor(

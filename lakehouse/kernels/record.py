@@ -159,6 +159,15 @@ class Reader:
         except (struct.error, ValueError) as error:
             raise _torn(record) from error
 
+    def moments(self, record: bytes) -> list[int]:
+        """The event times of a record's rows, in order."""
+        found, at = [], HEADER.size
+        while at < len(record):
+            event, _, length = ROW.unpack_from(record, at)
+            found.append(int(event))
+            at += ROW.size + length
+        return found
+
     def _due(self, record: bytes, rows: int, now: int) -> tuple[int, int, Sequence[Any]] | None:
         at = HEADER.size
         size = len(record)

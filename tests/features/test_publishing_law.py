@@ -188,6 +188,19 @@ def interrupted(publish: Callable[[], object], store: FeatureStore, at: int, pat
     return False
 
 
+def interrupted_at(owner: Any, name: str, at: int, patch: pytest.MonkeyPatch) -> None:
+    """From the ``at``-th call of a method on nothing happens but that the publisher is killed."""
+    left, call = [at], getattr(owner, name)
+
+    def instead(*given: Any, **named: Any) -> Any:
+        left[0] -= 1
+        if left[0] <= 0:
+            raise Killed
+        return call(*given, **named)
+
+    patch.setattr(owner, name, instead)
+
+
 @pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize(
     "seed", seeds("tests/features/test_publishing_law.py::test_histories", quick=QUICK, every=LONG)
