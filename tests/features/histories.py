@@ -171,7 +171,8 @@ class History:
     def _committed(self, rows: list[Row]) -> None:
         self.touched |= {row.key for row in rows}
         self.versions[self.table.version()] = self.rows
-        self.told = self.told and self.feed
+        # A version with the feed off may be restored.
+        self.told = self.told and self.table.metadata().configuration.get(FEED) == "true"
 
     def _some(self, most: int = 12) -> list[Row]:
         return [self._row() for _ in range(self.draw.randrange(1, most + 1))]
