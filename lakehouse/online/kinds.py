@@ -97,7 +97,9 @@ class Conversion:
             return lambda one: _value(field, one)
         _, field, message = _LISTS[self.value_type]
         if self.kind == "list time":
-            return lambda one: _value(field, message(val=[tick if tick == NO_TIME else tick // 1_000_000 for tick in one]))
+            return lambda one: _value(
+                field, message(val=[tick if tick == NO_TIME else tick // 1_000_000 for tick in one])
+            )
         return lambda one: _value(field, message(val=one))
 
 

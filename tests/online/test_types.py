@@ -1,7 +1,7 @@
 """Every type of Feast's, published and pushed, is read as stock Feast reads it from its own SQLite store.
 
-Where we differ on purpose: a null time is null in Feast's messages too, times keep their microseconds in ``to_dict``, and
-a ttl is kept.
+Where we differ on purpose: a null time is null in Feast's messages too, times keep their microseconds in ``to_dict``,
+and a ttl is kept.
 """
 
 from __future__ import annotations
