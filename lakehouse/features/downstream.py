@@ -33,7 +33,7 @@ class View:
     """The columns by which rows are found: its keys and its time."""
     online: bool
     definition: str
-    """See :func:`definition`."""
+    """See :func:`definition` and :func:`read_as`."""
 
 
 def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
@@ -49,7 +49,7 @@ def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
             features = {one.name: columns.get(one.name, one.name) for one in view.features}
             keys = [columns.get(one.name, one.name) for one in view.entity_columns] + [source.timestamp_field]
             names = (store.project, view.name, source.table or "", json.dumps(features), json.dumps(keys))
-            row = (*names, bool(view.online), definition(view))
+            row = (*names, bool(view.online), read_as(definition(view), source.label, source.version))
             database.execute("INSERT INTO lakehouse_applied_views VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
@@ -86,3 +86,8 @@ def definition(view: FeatureView) -> str:
     times = (source.timestamp_field, source.created_timestamp_column)
     parts = [view.entities, columns, times, sorted(source.field_mapping.items())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def read_as(defined: str, table: str, pinned: int | None) -> str:
+    """A definition, and which table and version it is of: what was published by it holds for no others."""
+    return f"{defined} {table} {'newest' if pinned is None else pinned}"

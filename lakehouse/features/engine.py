@@ -26,8 +26,10 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from lakehouse.features.changed import NoFeedError, changed_keys
 from lakehouse.features.cursor import Cursor, Published
 from lakehouse.features.downstream import definition
+from lakehouse.features.gating import check_gate
 from lakehouse.features.ledger import feast_publication
 from lakehouse.features.records import ViewRows
+from lakehouse.features.source import project_of
 from lakehouse.kernels.record import tombstone
 from lakehouse.online.publication import Publication
 from lakehouse.online.store import PackedOnlineStore
@@ -96,12 +98,15 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
     that the store holds; all of them, beside what is read, where the feed does not tell, where the view's columns are
     others, and in a new store. The version is marked after the records, in
     the store itself, and read back; for a store of Feast's see :mod:`lakehouse.features.ledger`.
-    Raises NotBuiltError, DefinitionError, LockedError, OnlineStoreError.
+    A table of the project that fails its gate is not published, unless the view is pinned to a version of it.
+    Raises GateError, NotBuiltError, DefinitionError, LockedError, OnlineStoreError.
     """
     started = time.monotonic()
     rows = ViewRows.of(config, view, now)
+    if rows.source.table is not None and rows.source.version is None:
+        check_gate(project_of(config), rows.source.table, rows.opened, now)
     ours = isinstance(store, PackedOnlineStore)
-    publication = store.publication if ours else partial(feast_publication, store=store)
+    publication = store.publication if ours else partial(feast_publication, store=store, now=now)
     with publication(config=config, view=view, layout=rows.layout) as into:
         before = Cursor.of(into.cursor)
         after = Cursor(

@@ -1,16 +1,20 @@
 """Publishing to an online store that is not ours, by Feast's own interface: how far it came stands in a file beside it.
 
 What such a store can't do, it can't do for us either: it can't take a key back (a key that left its table gets nulls),
-it is never read back, and when it was emptied or replaced by an older copy nobody notices: delete the ledger then.
+it is never read back, and when it was emptied or replaced by an older copy nobody notices: delete the ledger then. Some
+(Feast's Redis) keep a row of an event time that is not before the new one's: there a correction does not arrive.
+
+A row that is dated ahead is written by the first publish after its time has come.
 """
 
 from __future__ import annotations
 
 import fcntl
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +25,18 @@ from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
 from lakehouse.errors import LockedError, OnlineStoreError
-from lakehouse.kernels.record import UNKNOWN, Layout, Reader
+from lakehouse.kernels.record import HEADER, UNKNOWN, Layout, Reader, layout_of, tombstone
 from lakehouse.online.kinds import Conversion, moment, ticks
 from lakehouse.online.request import view_id
 from lakehouse.online.store import Row
 
-TABLE = "published (view TEXT PRIMARY KEY, cursor TEXT NOT NULL)"
+HEAD = """
+CREATE TABLE IF NOT EXISTS published (view TEXT PRIMARY KEY, cursor TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS written (
+    view TEXT, key BLOB, refresh TEXT NOT NULL, due INTEGER, record BLOB, PRIMARY KEY (view, key)
+) WITHOUT ROWID;
+"""
+"""``written``: every key that the store may have; the record and when it is due where that has a row dated ahead."""
 
 
 def ledger_file(config: RepoConfig) -> Path:
@@ -37,29 +47,50 @@ def ledger_file(config: RepoConfig) -> Path:
 
 
 @contextmanager
-def feast_publication(config: RepoConfig, store: Any, view: FeatureView, layout: Layout) -> Iterator[FeastPublication]:
-    """Publish a view to a store of Feast's. Raises LockedError where another process of this machine does."""
+def feast_publication(
+    config: RepoConfig, store: Any, view: FeatureView, layout: Layout, now: datetime
+) -> Iterator[FeastPublication]:
+    """Publish a view to a store of Feast's, as of ``now``. Raises LockedError where another process of this machine
+    does.
+    """
     file = ledger_file(config)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.with_name(f".{file.name}.lock").open("w")
+    except OSError as error:
+        raise _unusable(file, error) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise LockedError(f"{file}: another run is publishing", hint="Run again when it is done.") from error
-        with closing(sqlite3.connect(file, isolation_level=None)) as ledger:
-            ledger.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
-            yield FeastPublication(config, store, view, layout, ledger)
+        try:
+            with closing(sqlite3.connect(file, isolation_level=None)) as ledger:
+                ledger.executescript(HEAD)
+                publication = FeastPublication(config, store, view, layout, ledger, now)
+                publication.write_due()
+                yield publication
+        except sqlite3.Error as error:
+            raise _unusable(file, error) from error
 
 
 class FeastPublication:
     """See :class:`lakehouse.online.publication.Publication`."""
 
     def __init__(
-        self, config: RepoConfig, store: Any, view: FeatureView, layout: Layout, ledger: sqlite3.Connection
+        self,
+        config: RepoConfig,
+        store: Any,
+        view: FeatureView,
+        layout: Layout,
+        ledger: sqlite3.Connection,
+        now: datetime,
     ) -> None:
-        self._config, self._store, self._view, self._ledger = config, store, view, ledger
+        self._config, self._store, self._view, self._ledger, self._now = config, store, view, ledger, now
         self._id = view_id(config, view)
+        self._layout = layout
         self._reader = Reader(layout)
+        self._refresh = ""
         self._conversions: list[tuple[str, Callable[[Any], list[Value]]]] = [
             (field.name, Conversion(_type(field)).to_proto) for field in view.features
         ]
@@ -73,13 +104,23 @@ class FeastPublication:
         self._ledger.execute("INSERT OR REPLACE INTO published VALUES (?, ?)", (self._id, cursor))
 
     def refresh(self) -> None:
-        """The store makes room; nothing can be written beside what is read."""
+        """The store makes room; nothing can be written beside what is read. What is not written again leaves it."""
+        self._refresh = uuid.uuid4().hex
         self._ledger.execute("DELETE FROM published WHERE view = ?", (self._id,))
         self._store.update(self._config, [], [self._view], [], [], True)
 
+    def write_due(self) -> None:
+        """Write the rows that were dated ahead when they were published, and are not any more."""
+        question = "SELECT key, record FROM written WHERE view = ? AND due <= ?"
+        found = self._ledger.execute(question, (self._id, ticks(self._now))).fetchall()
+        # Those of another layout are of another definition, which is about to be published as a whole.
+        rows = [row for row in found if layout_of(row[1]) == self._layout.number]
+        if rows:
+            self.write([key for key, _ in rows], [record for _, record in rows])
+
     def write(self, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
-        now = datetime.now(UTC)
-        rows = [self._reader.read(record, ticks(now)) for record in records]
+        self._remember(keys, records)
+        rows = [self._reader.read(record, ticks(self._now)) for record in records]
         values = list(zip(*(row[2] for row in rows if row is not None), strict=True))
         packed = [make(column) for (_, make), column in zip(self._conversions, values, strict=False)]
         nothing = {name: Value() for name, _ in self._conversions}
@@ -89,7 +130,7 @@ class FeastPublication:
         for key, row in zip(keys, rows, strict=True):
             entity = deserialize_entity_key(key, 3)
             if row is None:
-                data.append((entity, nothing, now, None))
+                data.append((entity, nothing, self._now, None))
                 continue
             made = None if row[1] == UNKNOWN else moment(row[1])
             given = {name: column[spot] for name, column in zip(names, packed, strict=True)}
@@ -102,9 +143,37 @@ class FeastPublication:
                 f"{self._view.name} can't be written to {type(self._store).__name__}: {error}",
                 hint="Publish again when it is there: what was written is written again.",
             ) from error
+        gone = [(self._id, key) for key, record in zip(keys, records, strict=True) if len(record) == HEADER.size]
+        self._many("DELETE FROM written WHERE view = ? AND key = ?", gone)
 
     def finish(self, cursor: str) -> None:
+        if self._refresh:
+            question = "SELECT key FROM written WHERE view = ? AND refresh != ?"
+            left = [key for (key,) in self._ledger.execute(question, (self._id, self._refresh))]
+            if left:
+                self.write(left, [tombstone(self._layout, 0)] * len(left))
         self.mark(cursor)
+
+    def _remember(self, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
+        """Before they are written: what the store may have is known, whatever happens meanwhile."""
+        now = ticks(self._now)
+        rows = []
+        for key, record in zip(keys, records, strict=True):
+            due = next((one for one in self._reader.moments(record) if one > now), None)
+            rows.append((self._id, key, self._refresh, due, None if due is None else record))
+        self._many("INSERT OR REPLACE INTO written VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._ledger.execute("BEGIN IMMEDIATE")
+        self._ledger.executemany(statement, rows)
+        self._ledger.execute("COMMIT")
+
+
+def _unusable(file: Path, error: Exception) -> OnlineStoreError:
+    return OnlineStoreError(
+        f"{file}, which says how far views were published, can't be used: {error}",
+        hint="Make room, or the folder writable, then publish again.",
+    )
 
 
 def _type(field: Any) -> ValueType:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Project
 from lakehouse.errors import LakehouseError, UsageError, did_you_mean
 from lakehouse.features.cursor import Cursor, Published
-from lakehouse.features.downstream import View, applied_views
+from lakehouse.features.downstream import View, applied_views, read_as
 from lakehouse.features.repository import is_applied, open_store, quiet
 from lakehouse.features.settings import Settings, read_settings
 
@@ -38,11 +38,12 @@ def publish(
     ``tables`` limits that to the views of these tables (addresses). Each key gets its newest row with an event time up
     to ``now`` (UTC where naive) and all later ones; keys that left the table leave the store. The views must have been
     applied. A view that fails stops no other; the first error is raised when all were tried. Raises UsageError for an
-    unknown view, NotBuiltError for a table that is not there, OnlineStoreError where the store can't be written.
+    unknown view, GateError for a table that fails its gate, NotBuiltError for one that is not there, OnlineStoreError
+    where the store can't be written.
     """
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
     settings = read_settings(project)
-    known = _all_unchanged(project, settings, views, tables)
+    known = _all_unchanged(project, settings, views, tables, now)
     if known is None:
         with quiet():
             return list(_publish(open_store(project), settings, views, now, listen or _silent, tables))
@@ -53,7 +54,7 @@ def publish(
 
 
 def _all_unchanged(
-    project: Project, settings: Settings, names: Sequence[str], tables: Collection[str] | None
+    project: Project, settings: Settings, names: Sequence[str], tables: Collection[str] | None, now: datetime
 ) -> list[Published] | None:
     """The answer without Feast: None unless what is applied is what the code says, and each view's cursor holds."""
     applied = applied_views(project)
@@ -67,21 +68,24 @@ def _all_unchanged(
     for view in [online[name] for name in names] or online.values():
         if tables is not None and view.source not in tables:
             continue
-        one = _unchanged(view, Cursor.of(cursors.get(f"{settings.project}_{view.name}")))
+        one = _unchanged(project, view, Cursor.of(cursors.get(f"{settings.project}_{view.name}")), now)
         if one is None:
             return None
         answer.append(one)
     return answer
 
 
-def _unchanged(view: View, cursor: Cursor | None) -> Published | None:
+def _unchanged(project: Project, view: View, cursor: Cursor | None, now: datetime) -> Published | None:
+    from lakehouse.features.gating import check_gate
     from lakehouse.features.reading import open_table
 
     started = time.monotonic()
-    if cursor is None or cursor.definition != view.definition:
+    if cursor is None or read_as(cursor.definition, cursor.table, cursor.pinned) != view.definition:
         return None
     try:
         opened = open_table(cursor.location, cursor.table, cursor.pinned)
+        if view.source and cursor.pinned is None:
+            check_gate(project, view.source, opened, now)
     except LakehouseError:
         return None
     if not cursor.holds(opened):

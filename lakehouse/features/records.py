@@ -202,7 +202,7 @@ def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.Ch
     try:
         if kind != "value":
             return column.cast(arrow_type(kind))
-        messages = python_values_to_proto_values(column.to_pylist(), value_type)
+        messages = python_values_to_proto_values(column.to_pylist(maps_as_pydicts="strict"), value_type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
         raise DefinitionError(
             f"{where} is declared as {value_type.name}, but its column is {column.type}: {error}",

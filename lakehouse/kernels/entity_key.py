@@ -96,7 +96,11 @@ def _whole(column: pa.Array, kind: int) -> pa.Array:
             column = column.cast(pa.timestamp("s", column.type.tz))
         except pa.ArrowInvalid as error:
             raise DefinitionError(f"a key is a time within a second, which Feast can't look up: {error}") from error
-    column = column.cast(arrow)
+    try:
+        column = column.cast(arrow)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        hint = "Give the entity the value_type that the table's column has."
+        raise DefinitionError(f"a key is not of its entity's type, {arrow}: {error}", hint=hint) from error
     size = packed.size - _PAIR.size
     rows = np.empty(len(column), np.dtype([("kind", "<u4"), ("size", "<u4"), ("value", f"<i{size}")]))
     rows["kind"], rows["size"] = kind, size

@@ -7,11 +7,14 @@ a table of its own, which takes the other's place in one transaction.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 from lakehouse.errors import FULL_DISK, LockedError, OnlineStoreError
 from lakehouse.kernels.record import HEADER, Layout
@@ -21,6 +24,7 @@ MOST = 500
 HEAD = """
 CREATE TABLE IF NOT EXISTS lakehouse_views (view TEXT PRIMARY KEY, cursor TEXT);
 CREATE TABLE IF NOT EXISTS lakehouse_layouts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS lakehouse_publishers (view TEXT PRIMARY KEY, publisher TEXT NOT NULL);
 """
 Merge = Callable[[bytes | None, bytes], bytes]
 """What becomes of a pushed row, given the one that was pushed before."""
@@ -41,15 +45,21 @@ class RecordFile:
             connection = self._connection()
             if connection is None:
                 return found
-            for start in range(0, len(keys), MOST):
-                part = keys[start : start + MOST]
-                question = f"SELECT key, record, pushed FROM {_table(view)} WHERE key IN ({','.join('?' * len(part))})"
-                try:
+            if len(keys) > MOST:
+                connection.execute("BEGIN")  # else a refresh could come between two questions
+            try:
+                for start in range(0, len(keys), MOST):
+                    part = keys[start : start + MOST]
+                    places = ",".join("?" * len(part))
+                    question = f"SELECT key, record, pushed FROM {_table(view)} WHERE key IN ({places})"
                     for key, record, pushed in connection.execute(question, part):
                         found[key] = (record, pushed)
-                except sqlite3.OperationalError as error:
-                    if "no such table" not in str(error):
-                        raise
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error):
+                    raise
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
         return found
 
     def layouts(self) -> dict[int, str]:
@@ -75,7 +85,8 @@ class RecordFile:
         with self._writing() as connection:
             for table in (_table(view), _table(view, "next")):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
-            connection.execute("DELETE FROM lakehouse_views WHERE view = ?", (view,))
+            for table in ("lakehouse_views", "lakehouse_publishers"):
+                connection.execute(f"DELETE FROM {table} WHERE view = ?", (view,))
 
     def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
         """Lay pushed rows over the records of their keys, all or none of them."""
@@ -102,16 +113,20 @@ class RecordFile:
         """Publish a view. Raises LockedError where another process does."""
         with self._in_words("written"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path.with_name(f".{self.path.name}.lock")):
+            lock = self.path.with_name(f".{self.path.name}.lock").open("w")
+        with lock:
+            _alone(lock, self.path)
+            publisher = uuid.uuid4().hex
             with self._writing() as connection:
                 _make(connection, _table(view))
                 _know(connection, layout)
-            yield FilePublication(self, view)
+                connection.execute("INSERT OR REPLACE INTO lakehouse_publishers VALUES (?, ?)", (view, publisher))
+            yield FilePublication(self, view, publisher)
 
     def _connection(self, make: bool = False) -> sqlite3.Connection | None:
         """This thread's connection; None where there is no file and none is to be made."""
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is not None and self._own.inode == _inode(self.path):
+        if connection is not None and self._own.file == _identity(self.path):
             return connection
         self.close()
         if not make and not self.path.exists():
@@ -120,7 +135,7 @@ class RecordFile:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(HEAD)
-        self._own.connection, self._own.inode = connection, _inode(self.path)
+        self._own.connection, self._own.file = connection, _identity(self.path)
         return connection
 
     def close(self) -> None:
@@ -159,24 +174,29 @@ class RecordFile:
 
 
 class FilePublication:
-    """See :class:`lakehouse.online.publication.Publication`. Each call is a transaction."""
+    """See :class:`lakehouse.online.publication.Publication`. Each call is a transaction.
 
-    def __init__(self, file: RecordFile, view: str) -> None:
+    Nothing is written once the file is another one, or somebody else publishes the view: what this publisher wrote
+    before may not be in it.
+    """
+
+    def __init__(self, file: RecordFile, view: str, publisher: str) -> None:
         self._file = file
         self._view = view
         self._into = _table(view)
+        self._publisher = publisher
 
     @property
     def cursor(self) -> str | None:
         return self._file.cursors().get(self._view)
 
     def mark(self, cursor: str) -> None:
-        with self._file._writing() as connection:
+        with self._own() as connection:
             self._set(connection, cursor)
 
     def refresh(self) -> None:
         self._into = _table(self._view, "next")
-        with self._file._writing() as connection:
+        with self._own() as connection:
             connection.execute(f"DROP TABLE IF EXISTS {self._into}")
             _make(connection, self._into)
 
@@ -185,27 +205,40 @@ class FilePublication:
         gone = [row for row in rows if len(row[1]) == HEADER.size]
         there = [row for row in rows if len(row[1]) > HEADER.size]
         put = f"INSERT INTO {self._into} (key, record) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = "
-        with self._file._writing() as connection:
+        with self._own() as connection:
             connection.executemany(f"{put} excluded.record", there)
             connection.executemany(f"{put} excluded.record, pushed = NULL", gone)
 
     def finish(self, cursor: str) -> None:
-        with self._file._writing() as connection:
+        with self._own() as connection:
             table = _table(self._view)
             if self._into != table:
+                # A key that had a row and has none now has left its table, and takes along what was pushed for it.
+                left = f"length(record) > {HEADER.size} AND key NOT IN (SELECT key FROM {self._into})"
                 connection.execute(
                     f"INSERT INTO {self._into} (key, pushed) SELECT key, pushed FROM {table} WHERE pushed IS NOT NULL "
-                    "ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed"
+                    f"AND NOT coalesce({left}, false) ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed"
                 )
                 connection.execute(f"DROP TABLE {table}")
                 connection.execute(f"ALTER TABLE {self._into} RENAME TO {table}")
             self._set(connection, cursor)
         self._into = _table(self._view)
         if self.cursor != cursor:
-            raise OnlineStoreError(
-                f"the online store {self._file.path} does not hold what was just published to it",
-                hint="Did somebody replace the file? Publish again.",
-            )
+            raise self._replaced()
+
+    @contextmanager
+    def _own(self) -> Iterator[sqlite3.Connection]:
+        with self._file._writing() as connection:
+            question = "SELECT publisher FROM lakehouse_publishers WHERE view = ?"
+            if connection.execute(question, (self._view,)).fetchone() != (self._publisher,):
+                raise self._replaced()
+            yield connection
+
+    def _replaced(self) -> OnlineStoreError:
+        return OnlineStoreError(
+            f"the online store {self._file.path} does not hold what was just published to it",
+            hint="Did somebody replace or empty it? Publish again.",
+        )
 
     def _set(self, connection: sqlite3.Connection, cursor: str) -> None:
         connection.execute("INSERT OR REPLACE INTO lakehouse_views VALUES (?, ?)", (self._view, cursor))
@@ -240,21 +273,19 @@ def _know(connection: sqlite3.Connection, layout: Layout) -> None:
     connection.execute("INSERT OR IGNORE INTO lakehouse_layouts VALUES (?, ?)", (layout.number, layout.text))
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Of the file and of this process: SQLite's connections must not be carried into a fork."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, os.getpid()
 
 
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    with file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LockedError(
-                f"{file.parent}: another run is publishing to its online store", hint="Run again when it is done."
-            ) from error
-        yield
+def _alone(lock: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise LockedError(
+            f"{path}: another run is publishing to this online store", hint="Run again when it is done."
+        ) from error

@@ -8,10 +8,12 @@ from typing import Any, cast
 
 from feast.protos.feast.types import Value_pb2
 from feast.protos.feast.types.Value_pb2 import Value
-from feast.type_map import feast_value_type_to_python_type
+from feast.type_map import VALUE_TYPE_TO_PROTO_VALUE_MAP, feast_value_type_to_python_type
 from feast.value_type import ValueType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_TIME = -(2**63)
+"""How Feast writes a null among times: a number of seconds."""
 _SCALARS = {
     ValueType.INT32: ("int32", "int32_val"),
     ValueType.INT64: ("int64", "int64_val"),
@@ -46,13 +48,14 @@ class Conversion:
         self.value_type = value_type
         self.kind = kind_of(value_type)
         self._field = _SCALARS[value_type][1] if value_type in _SCALARS else ""
+        self._message = VALUE_TYPE_TO_PROTO_VALUE_MAP.get(value_type)
 
     def to_python(self, packed: Sequence[Any]) -> list[Any]:
         """As Feast's ``to_dict`` gives them; times keep their microseconds."""
         if self.kind == "time":
             return [None if one is None else moment(one) for one in packed]
         if self.kind == "list time":
-            return [None if one is None else [moment(tick) for tick in one] for one in packed]
+            return [None if one is None else [_moment_or_none(tick) for tick in one] for one in packed]
         if self.kind == "value":
             return [
                 None if one is None else feast_value_type_to_python_type(Value.FromString(one), self.value_type)
@@ -65,6 +68,11 @@ class Conversion:
         make = self._maker()
         return [Value() if one is None else make(one) for one in packed]
 
+    def fits(self, value: Value) -> bool:
+        """Whether it is null or of this type; it is not where it was pushed before the type was changed."""
+        name = value.WhichOneof("val")
+        return name in (None, "null_val", self._message) or self._message is None
+
     def of_proto(self, value: Value) -> Any:
         """One value as a record of this type would hold it."""
         name = value.WhichOneof("val")
@@ -74,9 +82,9 @@ class Conversion:
             return value.SerializeToString()
         found = getattr(value, name)
         if self.kind == "time":
-            return found * 1_000_000
+            return None if found == NO_TIME else found * 1_000_000
         if self.kind == "list time":
-            return [tick * 1_000_000 for tick in found.val]
+            return [one if one == NO_TIME else one * 1_000_000 for one in found.val]
         return list(found.val) if self.kind.startswith("list ") else found
 
     def _maker(self) -> Callable[[Any], Value]:
@@ -89,12 +97,18 @@ class Conversion:
             return lambda one: _value(field, one)
         _, field, message = _LISTS[self.value_type]
         if self.kind == "list time":
-            return lambda one: _value(field, message(val=[tick // 1_000_000 for tick in one]))
+            return lambda one: _value(
+                field, message(val=[tick if tick == NO_TIME else tick // 1_000_000 for tick in one])
+            )
         return lambda one: _value(field, message(val=one))
 
 
 def _value(field: str, one: Any) -> Value:
     return Value(**cast(dict[str, Any], {field: one}))
+
+
+def _moment_or_none(ticks: int) -> datetime | None:
+    return None if ticks == NO_TIME else moment(ticks)
 
 
 def moment(ticks: int) -> datetime:

@@ -78,10 +78,10 @@ class Records:
             return row
         under = row[2] if row is not None else [ABSENT] * len(part.features)
         picked = picker(reader.names, part.features)(over[2])
-        values = [
-            below if value is None or value is ABSENT else convert.of_proto(Value.FromString(value))
-            for value, below, convert in zip(picked, under, part.conversions, strict=True)
-        ]
+        values = []
+        for packed, below, convert in zip(picked, under, part.conversions, strict=True):
+            value = None if packed is None or packed is ABSENT else Value.FromString(packed)
+            values.append(below if value is None or not convert.fits(value) else convert.of_proto(value))
         return over[0], over[1], values
 
     def merged(self, before: bytes | None, row: bytes) -> bytes:

@@ -21,6 +21,14 @@ from lakehouse.kernels.record import Reader
 from lakehouse.online.kinds import Conversion
 
 MICROS = 1_000_000
+_FIELDS = {
+    ValueType.BYTES: "bytes_val",
+    ValueType.STRING: "string_val",
+    ValueType.INT32: "int32_val",
+    ValueType.INT64: "int64_val",
+    ValueType.UNIX_TIMESTAMP: "unix_timestamp_val",
+}
+"""Where Feast's messages hold keys."""
 ABSENT: Any = object()
 """Stands for a feature that a record has not: it was made before the feature was added."""
 Pick = Callable[[Sequence[Any]], Sequence[Any]]
@@ -56,7 +64,10 @@ class Part:
         """Takes this part's features, in order, out of a record's values."""
         found = self._picks.get(reader.layout.number)
         if found is None:
-            found = self._picks[reader.layout.number] = picker(reader.names, self.features)
+            kinds = {name: one.kind for name, one in zip(self.features, self.conversions, strict=True)}
+            # A field of another kind was published when the feature had another type: it is not there yet.
+            names = [name if kinds.get(name, kind) == kind else "" for name, kind in reader.layout.fields]
+            found = self._picks[reader.layout.number] = picker(names, self.features)
         return found
 
 
@@ -175,6 +186,8 @@ def key_values(values: Sequence[Any], value_type: ValueType) -> Sequence[Any]:
             what = f"'{values[0]}'" if len(values) == 1 else f"one of {len(values)} keys"
             raise UsageError(f"{what} is not of the entity's type, {value_type.name}: {error}") from error
     fields = [message.WhichOneof("val") for message in messages]
+    if wrong := {*fields} - {None, "null_val", _FIELDS.get(value_type)}:
+        raise UsageError(f"a key is a {', '.join(sorted(wrong))}, but its entity is of the type {value_type.name}")
     return [
         None if field in (None, "null_val") else getattr(message, field)
         for field, message in zip(fields, messages, strict=True)

@@ -101,6 +101,16 @@ def span(within: str) -> timedelta:
     return timedelta(seconds=int(count) * _UNITS[unit])
 
 
+def freshness_in(name: str) -> tuple[str, str] | None:
+    """The column and the span that a rule of this name asks for; None for another kind of rule.
+
+    >>> freshness_in(fresh_within("at", "2h").name)
+    ('at', '2h')
+    """
+    found = re.fullmatch(rf"fresh_within\((.+), '({_SPAN.pattern})'\)", name, re.DOTALL)
+    return (found[1], found[2]) if found else None
+
+
 def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
 

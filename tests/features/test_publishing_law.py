@@ -1,0 +1,250 @@
+"""Law 6: after each publish the online store is what the table's version says, at every moment from then on; and
+law 5: it is what training computes at that moment. Whatever was committed before, and whatever befell the publisher.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from feast import FeatureStore, FeatureView, Field, ValueType
+from feast.types import Int64, String
+
+from lakehouse.features import records
+from lakehouse.features.cursor import Published
+from lakehouse.features.engine import publish_view
+from tests.features.histories import HOUR, KEYS, History, Row, due
+from tests.laws.corpus import seeds
+from tests.online.stores import START, STORES, applied, feast_store, keys_of, online_store, view_of
+
+LONG, QUICK, STEPS = 200, 6, 14
+FIELDS = {"a": Field(name="a", dtype=Int64), "b": Field(name="b", dtype=String)}
+TTL = {"v": None, "w": 10 * HOUR, "pinned": None}
+
+
+class Killed(BaseException):
+    """The publisher is gone, at once."""
+
+
+class World:
+    """A table, three views of it, an online store, and what that must answer."""
+
+    def __init__(self, folder: Path, online: dict[str, Any], draw: random.Random) -> None:
+        self.folder, self.draw = folder, draw
+        self.history = History(folder / "t", draw, feed=draw.random() < 0.8)
+        self.store = feast_store(folder, online)
+        self.features = {"v": "ab", "w": "b", "pinned": "a"}
+        self.pin = 0
+        self.shown: dict[str, list[Row]] = {}
+        """What each view was last published from."""
+        self.named: dict[str, set[object] | None] = dict.fromkeys(self.features)
+        """The keys that commits touched since a view was published; None where it must be published whole."""
+        self.now = START
+        self.copies: list[tuple[Path, dict[str, list[Row]]]] = []
+        self.define()
+
+    def view(self, name: str) -> FeatureView:
+        made = {"created_timestamp_column": "made"} if name != "w" else {}
+        source = {**made, "version": self.pin} if name == "pinned" else made
+        view = view_of(
+            self.folder,
+            "t",
+            [FIELDS[one] for one in self.features[name]],
+            [keys_of(), keys_of("sub", ValueType.STRING)],
+            ttl=TTL[name],
+            source=source,
+        )
+        view.name = view.projection.name = name
+        return view
+
+    def define(self) -> None:
+        views = [self.view(name) for name in self.features]
+        for view in views:
+            view.batch_source.name = f"{view.name}_source"
+        applied(self.store, [keys_of(), keys_of("sub", ValueType.STRING), *views])
+
+    def publish(self, name: str) -> Published:
+        view = self.store.get_feature_view(name)
+        return publish_view(self.store.config, self.store.provider.online_store, view, self.now)
+
+    def publish_all(self) -> None:
+        history = self.history
+        if self.pin not in history.versions:
+            self.repin()
+        for name in self.features:
+            rows = history.versions[self.pin] if name == "pinned" else history.rows
+            got = self.publish(name)
+            again = self.publish(name)
+            assert (again.status, again.rows) == ("unchanged", 0)
+            touched = self.named[name]
+            if touched is not None and name != "pinned":
+                assert got.why == "", got
+                assert got.rows <= len({key for key in touched if None not in key})  # type: ignore[attr-defined]
+            self.shown[name], self.named[name] = rows, set()
+
+    def committed(self) -> None:
+        """Tell every view what the last steps touched."""
+        for name, touched in self.named.items():
+            if touched is not None:
+                self.named[name] = touched | self.history.touched if self.history.told else None
+        self.history.touched, self.history.told = set(), True
+
+    def lost(self) -> None:
+        self.named = dict.fromkeys(self.features)
+
+    def repin(self) -> None:
+        self.pin = self.draw.choice(list(self.history.versions))
+        self.define()
+
+    def redefine(self) -> None:
+        name = self.draw.choice(["v", "w"])
+        self.features[name] = self.draw.choice([one for one in ("ab", "b", "a") if one != self.features[name]])
+        self.named[name] = None
+        self.define()
+
+    def check(self) -> None:
+        for later in (0, 1, 9, 31):
+            now = self.now + later * HOUR
+            for name, rows in self.shown.items():
+                expected = [self.expected(name, rows, key, now) for key in KEYS]
+                assert self.answers(name, now) == expected, (name, now)
+                if name != "pinned" and rows is self.history.rows:
+                    assert self.trained(name, now) == expected, (name, now)
+
+    def expected(self, name: str, rows: list[Row], key: Any, now: datetime) -> list[Any]:
+        features = self.features[name]
+        row = due(rows, key, now, name != "w", features)
+        ttl = TTL[name]
+        if row is None or row.at is None or (ttl and row.at < now - ttl):
+            return [None] * len(features)
+        return [getattr(row, one) for one in features]
+
+    def answers(self, name: str, now: datetime) -> list[list[Any]]:
+        self.store.config.online_store.as_of = now
+        keys = [{"id": number, "sub": sub} for number, sub in KEYS]
+        got = self.store.get_online_features([f"{name}:{one}" for one in self.features[name]], keys).to_dict()
+        return [[got[one][spot] for one in self.features[name]] for spot in range(len(KEYS))]
+
+    def trained(self, name: str, now: datetime) -> list[list[Any]]:
+        frame = pd.DataFrame({"id": [key[0] for key in KEYS], "sub": [key[1] for key in KEYS], "event_timestamp": now})
+        asked = [f"{name}:{one}" for one in self.features[name]]
+        got = self.store.get_historical_features(frame, asked).to_arrow()
+        return [[got[one][spot].as_py() for one in self.features[name]] for spot in range(len(KEYS))]
+
+
+def flush(file: Path) -> None:
+    for one in file.parent.glob(f"{file.name}*"):
+        one.unlink()
+
+
+def copied(file: Path, to: Path) -> Path:
+    with closing(sqlite3.connect(file)) as one, closing(sqlite3.connect(to)) as other:
+        one.backup(other)
+    return to
+
+
+def interrupted(publish: Callable[[], object], store: FeatureStore, at: int, patch: pytest.MonkeyPatch) -> bool:
+    """Publish, and be killed before the ``at``-th thing that is written; whether that was."""
+    online = store.provider.online_store
+    left = [at]
+
+    def dying(call: Any) -> Any:
+        def instead(*given: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return call(*given, **named)
+
+        return instead
+
+    kept = online.publication
+
+    class Dying:
+        def __init__(self, **named: Any) -> None:
+            self.opened = kept(**named)
+
+        def __enter__(self) -> Any:
+            into = self.opened.__enter__()
+            for name in ("mark", "refresh", "write", "finish"):
+                setattr(into, name, dying(getattr(into, name)))
+            return into
+
+        def __exit__(self, *error: Any) -> Any:
+            return self.opened.__exit__(*error)
+
+    with patch.context() as here:
+        here.setattr(online, "publication", lambda config, view, layout: Dying(config=config, view=view, layout=layout))
+        try:
+            publish()
+        except Killed:
+            return True
+    return False
+
+
+def interrupted_at(owner: Any, name: str, at: int, patch: pytest.MonkeyPatch) -> None:
+    """From the ``at``-th call of a method on nothing happens but that the publisher is killed."""
+    left, call = [at], getattr(owner, name)
+
+    def instead(*given: Any, **named: Any) -> Any:
+        left[0] -= 1
+        if left[0] <= 0:
+            raise Killed
+        return call(*given, **named)
+
+    patch.setattr(owner, name, instead)
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize(
+    "seed", seeds("tests/features/test_publishing_law.py::test_histories", quick=QUICK, every=LONG)
+)
+def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int) -> None:
+    monkeypatch.setattr(records, "BATCH", 3)
+    draw = random.Random(seed)
+    if draw.random() < 0.3:
+        monkeypatch.setattr(records, "AT_ONCE", 7)
+    world = World(tmp_path, online_store(kind, tmp_path), draw)
+    file = tmp_path / "online.db"
+    done: list[str] = []
+    for _ in range(STEPS):
+        done.append(world.history.step())
+        world.committed()
+        befalls = draw.randrange(12)
+        if befalls == 0 and kind == "sqlite":
+            done.append("flush")
+            flush(file)
+            world.lost()
+        elif befalls == 1 and kind == "sqlite" and world.copies:
+            done.append("older copy")
+            flush(file)
+            copied(draw.choice(world.copies)[0], file)
+            world.lost()
+        elif befalls == 2:
+            done.append("killed")
+            name = draw.choice(list(world.features))
+            if name != "pinned" or world.pin in world.history.versions:
+                interrupted(lambda name=name: world.publish(name), world.store, draw.randrange(1, 8), monkeypatch)
+                world.lost()
+        elif befalls == 3:
+            done.append("redefined")
+            world.redefine()
+        elif befalls == 4:
+            done.append("repinned")
+            world.repin()
+        if draw.random() < 0.6:
+            done.append("publish")
+            world.now += draw.choice([0, 0, 3]) * HOUR
+            try:
+                world.publish_all()
+                world.check()
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}, after {', '.join(done)}: {error}") from error
+            if kind == "sqlite" and draw.random() < 0.4:
+                world.copies.append((copied(file, tmp_path / f"copy{len(world.copies)}.db"), dict(world.shown)))

@@ -1,0 +1,212 @@
+"""Publishing with faults: whatever befell the store and its publisher, the next run leaves what the table says; and
+until then every reader has each key's row from before, or from after.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from feast import FeatureStore, Field, ValueType
+from feast.types import Int64, String
+
+from lakehouse.errors import LakehouseError, LockedError, OnlineStoreError
+from lakehouse.features import records
+from lakehouse.features.cursor import Published
+from lakehouse.features.engine import publish_view
+from tests.features.histories import HOUR, KEYS, History, due
+from tests.laws.corpus import seeds
+from tests.online.outages import KINDS, Killed, outage
+from tests.online.stores import START, STORES, US, applied, feast_store, keys_of, online_store, view_of, write
+
+FIELDS = [Field(name="a", dtype=Int64), Field(name="b", dtype=String)]
+ENTITIES = [keys_of(), keys_of("sub", ValueType.STRING)]
+Rows = list[tuple[object, object]]
+
+
+def make(folder: Path, kind: str, apply: bool = True) -> FeatureStore:
+    store = feast_store(folder, online_store(kind, folder, as_of=START))
+    view = view_of(folder, "t", FIELDS, ENTITIES, source={"created_timestamp_column": "made"})
+    return applied(store, [*ENTITIES, view]) if apply else store
+
+
+def publish(store: FeatureStore, now: datetime = START) -> Published:
+    return publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), now)
+
+
+def served(store: FeatureStore) -> Rows:
+    keys = [{"id": number, "sub": sub} for number, sub in KEYS]
+    got = store.get_online_features(["t:a", "t:b"], keys).to_dict()
+    return list(zip(got["a"], got["b"], strict=True))
+
+
+def expected(history: History) -> Rows:
+    seen = [due(history.rows, key, START, True, "ab") for key in KEYS]
+    return [(None, None) if row is None else (row.a, row.b) for row in seen]
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("seed", seeds("tests/online/test_outages.py::test_outages", quick=10, every=100))
+def test_outages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int) -> None:
+    monkeypatch.setattr(records, "BATCH", 3)
+    draw = random.Random(seed)
+    history = History(tmp_path / "t", draw, feed=draw.random() < 0.5)
+    make(tmp_path, kind)
+    publish(make(tmp_path, kind, apply=False))
+    before = expected(history)
+    for _ in range(3):
+        draw.choice([history.append, history.merge, history.delete])()
+    after = expected(history)
+    fault = KINDS[seed % len(KINDS)]
+    struck = 0
+    for most in (4, 12, 40, 40):
+        store = make(tmp_path, kind, apply=False)
+        at, ended = draw.randrange(1, most), suppress(Killed if fault == "killed" else OnlineStoreError)
+        with outage(kind, tmp_path / "online.db", fault, at, draw.random() < 0.5) as strike, ended:
+            publish(store)
+        struck += strike.struck
+        reader = make(tmp_path, kind, apply=False)
+        seen = served(reader)
+        assert all(one in pair for one, *pair in zip(seen, before, after, strict=True)), (seed, fault, at)
+        if not history.feed:
+            assert seen in (before, after), f"seed {seed}: a full refresh was seen by half ({fault} at {at})"
+    store = make(tmp_path, kind, apply=False)
+    publish(store)
+    assert served(store) == after, (seed, fault)
+    assert publish(store).status == "unchanged"
+    assert struck, f"seed {seed}: no outage came"
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_two_publishers_at_once(tmp_path: Path, kind: str) -> None:
+    """One publishes, the other one says that somebody does or finds it done; the rows are right after each round."""
+    draw = random.Random(3)
+    history = History(tmp_path / "t", draw)
+    stores = [make(tmp_path, kind), make(tmp_path, kind, apply=False)]
+    for _ in range(8):
+        history.append()
+        ended: list[Any] = []
+
+        def one(store: FeatureStore, ended: list[Any] = ended) -> None:
+            try:
+                ended.append(publish(store).status)
+            except LakehouseError as error:
+                ended.append(type(error))
+
+        threads = [Thread(target=one, args=(store,)) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(ended) == 2 and "done" in ended and set(ended) <= {"done", "unchanged", LockedError}, ended
+        assert served(stores[0]) == expected(history)
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from lakehouse.features import records
+from tests.online.test_outages import make, publish
+records.BATCH = 3
+store = make(Path(sys.argv[1]), sys.argv[2], apply=False)
+online, left, kept = store.provider.online_store, [int(sys.argv[3])], store.provider.online_store.publication
+def dying(call):
+    def instead(*given):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*given)
+    return instead
+from contextlib import contextmanager
+@contextmanager
+def publication(**named):
+    with kept(**named) as into:
+        for name in ("mark", "refresh", "write", "finish"):
+            setattr(into, name, dying(getattr(into, name)))
+        yield into
+online.publication = publication
+publish(store)
+"""
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("at", [3, *(pytest.param(at, marks=pytest.mark.torture) for at in (1, 2, 4, 5, 6, 7))])
+def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
+    history = History(tmp_path / "t", random.Random(at))
+    store = make(tmp_path, kind)
+    publish(store)
+    history.append()
+    history.append()
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path), kind, str(at)], cwd=root, capture_output=True
+    )
+    assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()
+    assert at > 3 or done.returncode == -signal.SIGKILL
+    publish(store)
+    assert served(store) == expected(history)
+
+
+def crowd(size: int, turn: int) -> pa.Table:
+    numbers = list(range(size))
+    return pa.table(
+        {
+            "id": pa.array(numbers, pa.int64()),
+            "sub": pa.array([""] * size),
+            "at": pa.array([START - HOUR] * size, US),
+            "made": pa.array([START] * size, US),
+            "a": pa.array([turn] * size, pa.int64()),
+            "b": pa.array([f"{number}/{turn}" * (1 + turn % 3) for number in numbers]),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("size", [5_000, pytest.param(1_000_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("feed", [True, False])
+def test_keys_are_looked_up_while_they_are_published(tmp_path: Path, kind: str, size: int, feed: bool) -> None:
+    """Never a torn record, a key's version never goes back, and a full refresh is seen whole or not at all."""
+    write(tmp_path, "t", crowd(size, 0), feed=feed)
+    store = make(tmp_path, kind)
+    publish(store)
+    over, wrong, looks = Event(), [], [0, 0]
+
+    def look(reader: FeatureStore, place: int) -> None:
+        draw, newest = random.Random(place), dict.fromkeys(range(size), 0)
+        while not over.is_set() and not wrong:
+            keys = draw.sample(range(size), 1200)
+            rows = {"id": keys, "sub": [""] * len(keys)}
+            got = reader.get_online_features(["t:a", "t:b"], rows).to_dict()
+            for key, turn, text in zip(keys, got["a"], got["b"], strict=True):
+                if turn is None or text != f"{key}/{turn}" * (1 + turn % 3) or turn < newest[key]:
+                    wrong.append((key, turn, text, newest[key]))
+                newest[key] = turn
+            if not feed and len(set(got["a"])) > 1:
+                wrong.append(("half of a refresh", set(got["a"])))
+            looks[place] += 1
+
+    readers = [make(tmp_path, kind, apply=False) for _ in looks]
+    threads = [Thread(target=look, args=(reader, place)) for place, reader in enumerate(readers)]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(1, 9):
+            write(tmp_path, "t", crowd(size, turn), "overwrite", feed)
+            before = list(looks)
+            assert publish(store).rows == size
+            while any(now == then for now, then in zip(looks, before, strict=True)) and not wrong:
+                over.wait(0.01)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong, wrong[:3]
