@@ -240,7 +240,7 @@ def _rows(layout: Layout, columns: pa.Table, events: Ints, created: Ints, head: 
     ends = np.zeros(size, np.uint32)
     at = start + layout.bitmap
     for spot, (name, kind) in enumerate(layout.fields):
-        column = _one_chunk(columns.column(spot))
+        column = columns.column(spot).combine_chunks()
         if column.null_count:
             null = np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False))
             fixed[:, start + spot // 8] |= null.astype(np.uint8) << np.uint8(spot % 8)
@@ -264,10 +264,6 @@ def _rows(layout: Layout, columns: pa.Table, events: Ints, created: Ints, head: 
 def _put(matrix: npt.NDArray[np.uint8], at: int, values: npt.NDArray[Any]) -> None:
     little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     matrix[:, at : at + values.itemsize] = little.view(np.uint8).reshape(len(values), values.itemsize)
-
-
-def _one_chunk(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _numbers(column: pa.Array, kind: str) -> npt.NDArray[Any]:

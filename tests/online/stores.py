@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from deltalake import write_deltalake
 from feast import Entity, FeatureStore, FeatureView, Field, ValueType
 from feast.infra.offline_stores.file_source import FileSource
@@ -17,9 +15,10 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.features.repository import quiet
 from lakehouse.features.source import DeltaSource
+from tests.online.redis_server import connection_string
 
 STORES = ["sqlite", "redis"]
-"""Every online store of ours; one whose server or module is not here is skipped."""
+"""Every online store of ours."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
 HOUR = timedelta(hours=1)
@@ -29,11 +28,8 @@ def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
     """``online_store:`` of one of ours, with its data below the folder."""
     if name == "sqlite":
         return {"type": "lakehouse.online.sqlite.SqliteOnlineStore", "path": str(folder / "online.db"), **settings}
-    pytest.importorskip("lakehouse.online.redis")
-    url = os.environ.get("LAKEHOUSE_TEST_REDIS")
-    if url is None:
-        pytest.skip("no Redis: LAKEHOUSE_TEST_REDIS names none")
-    return {"type": "lakehouse.online.redis.RedisOnlineStore", "url": url, **settings}
+    where = connection_string(folder)
+    return {"type": "lakehouse.online.redis.RedisOnlineStore", "connection_string": where, "timeout_s": 10, **settings}
 
 
 def feast_store(folder: Path, online: dict[str, Any], **more: Any) -> FeatureStore:

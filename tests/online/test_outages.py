@@ -25,7 +25,7 @@ from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
 from tests.features.histories import HOUR, KEYS, History, due
 from tests.laws.corpus import seeds
-from tests.online.outages import KINDS, Killed, outage
+from tests.online.outages import KINDS, Killed, lease_runs_out, outage
 from tests.online.stores import START, STORES, US, applied, feast_store, keys_of, online_store, view_of, write
 
 FIELDS = [Field(name="a", dtype=Int64), Field(name="b", dtype=String)]
@@ -152,6 +152,7 @@ def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
     )
     assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()
     assert at > 3 or done.returncode == -signal.SIGKILL
+    lease_runs_out(kind, tmp_path)
     publish(store)
     assert served(store) == expected(history)
 

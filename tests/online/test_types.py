@@ -122,11 +122,30 @@ def looked_up(store: FeatureStore) -> tuple[dict[str, Any], dict[str, Any]]:
     return got.to_dict(), {name: message.results[spot] for spot, name in enumerate(names)}
 
 
+def shown(values: list[Any]) -> list[str]:
+    """To the type; the order within a set is chance."""
+    return [repr(sorted(value, key=repr)) if isinstance(value, set) else repr(value) for value in values]
+
+
+def in_order(values: Any) -> list[Any]:
+    """Messages whose sets are in one order."""
+    ordered = []
+    for value in values:
+        name = value.WhichOneof("val") or ""
+        copy = Value.FromString(value.SerializeToString())
+        if name.endswith("_set_val"):
+            items = sorted(getattr(value, name).val, key=repr)
+            del getattr(copy, name).val[:]
+            getattr(copy, name).val.extend(items)
+        ordered.append(copy)
+    return ordered
+
+
 def same(ours: Any, stock: Any) -> None:
     for name in stock[0]:
-        assert repr(ours[0][name]) == repr(stock[0][name]), name
+        assert shown(ours[0][name]) == shown(stock[0][name]), name
         values = [Value() if one.unix_timestamp_val == NO_TIME else one for one in stock[1][name].values]
-        assert list(ours[1][name].values) == values, name
+        assert in_order(ours[1][name].values) == in_order(values), name
         assert list(ours[1][name].statuses) == list(stock[1][name].statuses), name
     assert list(ours[0]) == list(stock[0])
 
