@@ -102,9 +102,10 @@ class LookUp:
             raise UsageError(f"the entity rows have different lengths: {lengths}")
         self.rows = next(iter(lengths.values()), 0)
         joins: dict[str, Sequence[Any]] = {}
+        needed = {name for part in request.parts for name in part.asked}
         for name, values in given.items():
             join = request.join_key(name)
-            if join in request.types:
+            if join in needed:
                 joins[join] = key_values(values, request.types[join])
         for part in request.parts:
             for name in part.asked:

@@ -17,7 +17,7 @@ import pytest
 from feast import FeatureStore, FeatureView, Field, ValueType
 from feast.types import Int64, String
 
-from lakehouse.features import records
+from lakehouse.features import changed, records
 from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
 from tests.features.histories import HOUR, KEYS, History, Row, due
@@ -210,6 +210,7 @@ def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, s
     draw = random.Random(seed)
     if draw.random() < 0.3:
         monkeypatch.setattr(records, "AT_ONCE", 7)
+        monkeypatch.setattr(changed, "MOST", 2)
     world = World(tmp_path, online_store(kind, tmp_path), draw)
     file = tmp_path / "online.db"
     done: list[str] = []

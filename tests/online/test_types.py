@@ -36,6 +36,7 @@ from feast.types import (
     Uuid,
 )
 
+from lakehouse.errors import DefinitionError
 from lakehouse.features.engine import publish_view
 from lakehouse.online.kinds import NO_TIME
 from tests.online.stores import (
@@ -172,3 +173,17 @@ def test_written_and_pushed(tmp_path: Path, stock: Any, kind: str, over: bool) -
     else:
         store.write_to_online_store("t", frame())
     same(looked_up(store), stock)
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [(Int64, ["5"]), (String, [5]), (Bool, [2]), (Int64, [1.5]), (Int32, [2**40]), (UnixTimestamp, [7])],
+)
+def test_a_column_of_another_type_is_refused(tmp_path: Path, kind: Any, column: list[Any]) -> None:
+    """Training gives what the table has: serving must not make something else of it."""
+    write(tmp_path, "t", pa.table({"id": [1], "at": pa.array([START], US), "a": column}))
+    store = feast_store(tmp_path, online_store("sqlite", tmp_path))
+    one = view_of(tmp_path, "t", [Field(name="id", dtype=Int64), Field(name="a", dtype=kind)], [keys_of()])
+    applied(store, [keys_of(), one])
+    with pytest.raises(DefinitionError, match="t: 'a' is declared as"):
+        publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
