@@ -20,7 +20,7 @@ from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.reading import UTC_TIME, OpenTable
-from lakehouse.features.source import DeltaSource, delta_source
+from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
@@ -47,7 +47,7 @@ class ViewRows:
     @staticmethod
     def of(config: RepoConfig, view: FeatureView, now: datetime) -> ViewRows:
         """Open the view's table. Raises NotBuiltError where there is none, DefinitionError for other sources."""
-        source = delta_source(view.batch_source, view.name)
+        source = view_source(view, view.name)
         return ViewRows(view, source, source.open(config), now)
 
     @property

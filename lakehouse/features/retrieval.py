@@ -17,7 +17,7 @@ from lakehouse.errors import DefinitionError, UsageError
 from lakehouse.features.entity_rows import TIME, EntityRows, of_table
 from lakehouse.features.knowledge import FROM, UNTIL, Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
-from lakehouse.features.source import DeltaSource, delta_source
+from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import asof_join, latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.ties import Content
@@ -66,7 +66,7 @@ def wanted_views(
         name = view.projection.name_to_use()  # type: ignore[no-untyped-call]
         parts = (reference.rpartition(":") for reference in references)
         features = tuple(dict.fromkeys(feature for prefix, _, feature in parts if prefix == name))
-        source = delta_source(view.batch_source, name)
+        source = view_source(view, name)
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         opened = source.open(config)

@@ -14,7 +14,7 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.config import find_project
 from lakehouse.errors import ConfigError, DefinitionError, StorageError, UsageError, did_you_mean
-from lakehouse.features.source import DeltaSource, delta_source, project_of
+from lakehouse.features.source import DeltaSource, project_of, view_source
 
 WIDER = {
     pa.uint8(): pa.int16(),
@@ -35,7 +35,7 @@ def add_rows(
     Raises UsageError for a table that the lakehouse builds and for a pinned version, DefinitionError for columns that
     are not the table's and for values that its types can't hold. Bookkeeping columns that are not given are null.
     """
-    source = delta_source(view.batch_source, view.name)
+    source = view_source(view, view.name)
     refuse_built(config, source, f"'{view.name}'")
     if source.version is not None:
         raise UsageError(
