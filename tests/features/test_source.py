@@ -201,6 +201,7 @@ def test_a_column_may_be_renamed(tmp_path: Path) -> None:
     assert got["average"].to_pylist() == [20.5]  # of version 0, which is pinned
 
 
+@pytest.mark.filterwarnings("ignore:Batch feature views:RuntimeWarning")
 @pytest.mark.parametrize(
     "more", [{"udf": print, "mode": "python"}, {"aggregations": [Aggregation(column="x", function="sum")]}]
 )
