@@ -17,12 +17,22 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.features.repository import quiet
 from lakehouse.features.source import DeltaSource
+from tests.laws.corpus import seeds
 
 STORES = ["sqlite", "redis"]
 """Every online store of ours; one whose server or module is not here is skipped."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
 HOUR = timedelta(hours=1)
+
+
+def cases(test: str, *, quick: int, every: int) -> list[Any]:
+    """Each store with each seed; those of the first store are named by the seed alone, as the corpus keeps them."""
+    return [
+        pytest.param(kind, *one.values, marks=one.marks, id=f"{kind}-{one.values[0]}" if spot else str(one.values[0]))
+        for spot, kind in enumerate(STORES)
+        for one in seeds(test, quick=quick, every=every)
+    ]
 
 
 def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
