@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # in its own summary it may be too deep in calls to be imported
+import hypothesis  # here: in its own summary it may be too deep in calls to be imported
 import pytest
 
 from lakehouse.config import Project, load_project
 from tests.torture import Torture
+
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 REPOSITORY = Path(__file__).parents[1]
 

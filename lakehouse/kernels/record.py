@@ -127,10 +127,8 @@ def layout_of(record: bytes) -> int:
         raise _torn(record)
     encoding, _, _, number, _ = HEADER.unpack_from(record)
     if encoding != ENCODING:
-        raise StorageError(
-            f"a record has the encoding {encoding}, and this release reads {ENCODING}",
-            hint="Publish with the same release that reads, or upgrade the reader first.",
-        )
+        hint = "Publish with the same release that reads, or upgrade the reader first."
+        raise StorageError(f"a record has the encoding {encoding}, and this release reads {ENCODING}", hint=hint)
     return int(number)
 
 
@@ -210,10 +208,8 @@ class Reader:
 
 
 def _torn(record: bytes) -> StorageError:
-    return StorageError(
-        f"{len(record):,} bytes of the online store are no whole record of the encoding {ENCODING}",
-        hint="Delete the online store and publish again: it is filled from its tables.",
-    )
+    hint = "Delete the online store and publish again: it is filled from its tables."
+    return StorageError(f"{len(record):,} bytes of the online store are no whole record", hint=hint)
 
 
 def _opener(kind: str) -> Any:

@@ -15,7 +15,6 @@ publisher writes is in one transaction with a look at its lock, so that one whos
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +24,7 @@ from redis.exceptions import WatchError
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
-from lakehouse.online.leased import AT_ONCE, CURSORS, ServerPublication, name_of
+from lakehouse.online.leased import AT_ONCE, CURSORS, ServerPublication, escaped, name_of
 
 LAYOUTS = "lakehouse:layouts"
 PUSHED = b" 1"
@@ -164,7 +163,7 @@ class RecordServer:
 
     def sweep(self, prefix: bytes) -> None:
         """Delete all keys that start so."""
-        pattern = re.sub(rb"([\[\]*?\\^-])", rb"\\\1", prefix) + b"*"
+        pattern = escaped(prefix) + b"*"
         names: list[bytes] = []
         for name in self.slow.scan_iter(pattern, count=1000):
             names.append(name)

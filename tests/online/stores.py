@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from deltalake import write_deltalake
 from feast import Entity, FeatureStore, FeatureView, Field, ValueType
 from feast.infra.offline_stores.file_source import FileSource
@@ -15,6 +16,7 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.features.repository import quiet
 from lakehouse.features.source import DeltaSource
+from tests.laws.corpus import seeds
 from tests.online.redis_server import connection_string
 
 STORES = ["sqlite", "redis"]
@@ -22,6 +24,15 @@ STORES = ["sqlite", "redis"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
 HOUR = timedelta(hours=1)
+
+
+def cases(test: str, *, quick: int, every: int) -> list[Any]:
+    """Each store with each seed; those of the first store are named by the seed alone, as the corpus keeps them."""
+    return [
+        pytest.param(kind, *one.values, marks=one.marks, id=f"{kind}-{one.values[0]}" if spot else str(one.values[0]))
+        for spot, kind in enumerate(STORES)
+        for one in seeds(test, quick=quick, every=every)
+    ]
 
 
 def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
