@@ -123,6 +123,10 @@ class ViewRows:
         keys = [table.column(name) for name in self.keys]
         if pc.all(due).as_py() in (True, None):
             spots = self._newest(table, keys)
+            if len(spots) > BATCH:
+                # In the order of the keys: a store that is a tree writes each of its pages once then.
+                order = pc.sort_indices(self._encoded(table.select(self.keys).take(pa.array(spots))))
+                spots = spots[order.to_numpy()]
             return spots, np.ones(len(spots), np.int64)
         now, later = (np.flatnonzero(one.to_numpy(zero_copy_only=False)) for one in (due, pc.invert(due)))
         up_to_now, after = table.take(pa.array(now)), table.take(pa.array(later))
