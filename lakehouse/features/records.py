@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class ViewRows:
         source = view_source(view, view.name)
         return ViewRows(view, source, source.open(config), now)
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         return Layout(tuple((one.name, kind_of(one.dtype.to_value_type())) for one in self.view.features))
 
