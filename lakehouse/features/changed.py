@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from lakehouse.delta.feed import NoFeedError, read_feed
+from lakehouse.delta.feed import NoFeedError, read_feed, unreadable
 from lakehouse.features.reading import OpenTable, plain_type
 from lakehouse.quality.literals import column
 
@@ -43,8 +43,7 @@ def changed_keys(opened: OpenTable, after: int, keys: Sequence[str]) -> pa.Table
             if sum(one.num_rows for one in waiting) > max(MOST, found.num_rows):
                 found, waiting = _distinct([found, pa.Table.from_batches(waiting)]), []
     except (DeltaError, pa.ArrowException, OSError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise NoFeedError(f"has a change feed that can't be read: {first[:200]}") from error
+        raise unreadable(error) from error
     return _distinct([found, pa.Table.from_batches(waiting, kinds)])
 
 
