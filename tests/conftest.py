@@ -31,7 +31,7 @@ def _projects_stay_apart() -> Iterator[None]:
     path = list(sys.path)
     yield
     sys.path[:] = path
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         file = getattr(module, "__file__", None)
         if name.partition(".")[0] == "jobs" and file and not Path(file).is_relative_to(REPOSITORY):
             del sys.modules[name]

@@ -44,12 +44,15 @@ def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
 
 
 def feast_store(folder: Path, online: dict[str, Any], **more: Any) -> FeatureStore:
-    """A Feast repository in the folder, on Delta tables."""
+    """A Feast repository in the folder, on Delta tables.
+
+    Its registry is a file: with an SQL one, Feast may give a view that is applied again as it was before.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {
         "project": "shop",
         "provider": "local",
-        "registry": {"registry_type": "sql", "path": f"sqlite:///{folder}/registry.db", **more.pop("registry", {})},
+        "registry": {"path": str(folder / "registry.db"), **more.pop("registry", {})},
         "offline_store": {"type": "lakehouse.features.offline_store.DeltaOfflineStore"},
         "batch_engine": {"type": "lakehouse.features.engine.DeltaEngine"},
         "online_store": online,
