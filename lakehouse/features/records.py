@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
@@ -229,6 +231,19 @@ def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.Ch
             f"{where} is declared as {value_type.name}, but its column is {column.type}: {error}",
             hint="Declare the feature's type as the table has it.",
         ) from error
+    if value_type in (ValueType.VALUE_LIST, ValueType.VALUE_SET):
+        for message, given in zip(messages, column.to_pylist(), strict=True):
+            _keep_empty(message, given)
     none = pc.is_null(column).to_pylist()
     packed = [None if null else one.SerializeToString() for one, null in zip(messages, none, strict=True)]
     return pa.array(packed, pa.large_binary())
+
+
+def _keep_empty(message: Value, given: Any) -> None:
+    """Of an empty list within a list Feast makes a message of nothing, which is read as null."""
+    name = message.WhichOneof("val")
+    if name in ("list_val", "set_val"):
+        for inner, items in zip(getattr(message, name).val, given, strict=True):
+            _keep_empty(inner, items)
+    elif name is None and given == []:
+        message.string_list_val.SetInParent()
