@@ -39,8 +39,11 @@ def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
     """``online_store:`` of one of ours, with its data below the folder."""
     if name == "sqlite":
         return {"type": "lakehouse.online.sqlite.SqliteOnlineStore", "path": str(folder / "online.db"), **settings}
-    where = connection_string(folder)
-    return {"type": "lakehouse.online.redis.RedisOnlineStore", "connection_string": where, "timeout_s": 10, **settings}
+    return redis_store(connection_string(folder), **{"timeout_s": 10, **settings})
+
+
+def redis_store(where: str, **settings: Any) -> dict[str, Any]:
+    return {"type": "lakehouse.online.redis.RedisOnlineStore", "connection_string": where, **settings}
 
 
 def feast_store(folder: Path, online: dict[str, Any], **more: Any) -> FeatureStore:
