@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import WatchError
 
 from lakehouse.errors import OnlineStoreError
-from lakehouse.kernels.record import HEADER
+from lakehouse.kernels.record import HEADER, Layout
 from lakehouse.online.address import in_words
 
 if TYPE_CHECKING:
     from lakehouse.online.server import RecordServer
 
-CURSORS = "lakehouse:cursors"
+CURSORS, LAYOUTS = "lakehouse:cursors", "lakehouse:layouts"
 AT_ONCE = 500
 """Records in one command: a server answers nobody else while it is at one."""
 
@@ -29,6 +29,10 @@ class ServerPublication:
             now = server.slow.get(name_of(view, "now"))
         self._there = now is not None
         self._generation = self._before = (now or b"0 0").split(b" ")[0]
+
+    def know(self, layout: Layout) -> None:
+        """Write down the layout; from now on the lease is a whole one."""
+        self._fenced(lambda pipe: pipe.hset(LAYOUTS, str(layout.number), layout.text))
 
     @property
     def cursor(self) -> str | None:

@@ -11,7 +11,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.online_response import OnlineResponse
 from feast.protos.feast.types.Value_pb2 import Value
 
-from lakehouse.errors import OnlineStoreError
+from lakehouse.errors import StorageError
 from lakehouse.kernels.record import Layout, Reader, encode, layout_of
 from lakehouse.online.publication import Found
 from lakehouse.online.request import ABSENT, LookUp, Part, Request, picker
@@ -103,13 +103,22 @@ class Records:
         """Remember a layout that the store holds."""
         self._readers[layout.number] = Reader(layout)
 
+    @property
+    def new(self) -> bool:
+        """Whether no layout is known yet."""
+        return not self._readers
+
+    def learn(self) -> None:
+        """Ask for the layouts. Raises OnlineStoreError."""
+        for known, text in self._layouts().items():
+            self._readers.setdefault(known, Reader(Layout.of_text(text)))
+
     def _reader(self, record: bytes) -> Reader:
         number = layout_of(record)
         if number not in self._readers:
-            for known, text in self._layouts().items():
-                self._readers.setdefault(known, Reader(Layout.of_text(text)))
+            self.learn()
         if number not in self._readers:
-            raise OnlineStoreError(
+            raise StorageError(
                 f"the online store has a record of the layout {number}, and does not say what that is",
                 hint="Was a part of it deleted? Delete all of it and publish again.",
             )

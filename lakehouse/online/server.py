@@ -24,10 +24,9 @@ from redis.exceptions import WatchError
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
-from lakehouse.online.leased import AT_ONCE, CURSORS, ServerPublication, escaped, name_of
+from lakehouse.online.leased import AT_ONCE, CURSORS, LAYOUTS, ServerPublication, escaped, name_of
 from lakehouse.online.publication import Asked, Found, Merge
 
-LAYOUTS = "lakehouse:layouts"
 PUSHED = b" 1"
 TRIES = 20
 
@@ -129,19 +128,23 @@ class RecordServer:
     def publication(self, view: str, layout: Layout) -> Iterator[ServerPublication]:
         """Publish a view. Raises LockedError where somebody else does."""
         lock, token = name_of(view, "lock"), os.urandom(16).hex().encode()
+        # Short at first: a server that hung may take this after the publisher has given up.
+        first_ms = min(self.lease_ms, int(self.address.timeout_s * 1000))
         with in_words(self.address):
-            if not self.slow.set(lock, token, nx=True, px=self.lease_ms):
+            if not self.slow.set(lock, token, nx=True, px=first_ms):
                 raise LockedError(
                     f"{view}: another run is publishing to {self.address.shown}",
                     hint=f"Run again when it is done; where it was killed, in {self.lease_ms / 1000:.0f} s.",
                 )
-            self.slow.hset(LAYOUTS, str(layout.number), layout.text)
         try:
-            yield ServerPublication(self, view, lock, token)
+            publication = ServerPublication(self, view, lock, token)
+            publication.know(layout)
+            yield publication
         finally:
+            # As quick as a look-up: a server that hangs was waited for long enough, and the lease ends by itself.
             with in_words(self.address, quietly=True):
-                if self.slow.get(lock) == token:
-                    self.slow.delete(lock)
+                if self.client.get(lock) == token:
+                    self.client.delete(lock)
 
     def watched(self, names: Sequence[bytes], work: Callable[[Any], None]) -> None:
         """Do work on keys as one transaction, again where somebody else wrote to one of them meanwhile."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal
 
@@ -81,10 +81,13 @@ class PackedOnlineStore(OnlineStore):
     ) -> OnlineResponse:
         """One look-up for all views that the features are of. Raises UsageError for keys that don't fit."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
-        found: list[list[Found]] | None = None
-        with _tolerated(config):
-            found = self.holder(config).find(asked.keys)
-        return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
+        records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
+        try:
+            return answer(records, asked, self.holder(config).find(asked.keys), now, versions)
+        except OnlineStoreError:
+            if not _tolerated(config):
+                raise
+        return answer(records, asked, None, now, versions)
 
     async def get_online_features_async(
         self,
@@ -98,10 +101,15 @@ class PackedOnlineStore(OnlineStore):
     ) -> OnlineResponse:
         """:meth:`get_online_features`, without holding up the event loop."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
-        found: list[list[Found]] | None = None
-        with _tolerated(config):
-            found = await self.find_async(config, asked.keys)
-        return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
+        records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
+        try:
+            if records.new:
+                await asyncio.to_thread(records.learn)
+            return answer(records, asked, await self.find_async(config, asked.keys), now, versions)
+        except OnlineStoreError:
+            if not _tolerated(config):
+                raise
+        return answer(records, asked, None, now, versions)
 
     def online_read(
         self,
@@ -231,9 +239,9 @@ def _now(config: RepoConfig) -> int:
     return time.time_ns() // 1000 if as_of is None else ticks(as_of)
 
 
-def _tolerated(config: RepoConfig) -> AbstractContextManager[None]:
-    """Goes on without the store where the configuration says so: a look-up answers nulls then, marked as such."""
-    return suppress(OnlineStoreError) if config.online_store.unavailable == "null" else nullcontext()
+def _tolerated(config: RepoConfig) -> bool:
+    """Whether a look-up goes on without the store: it answers nulls then, marked as such."""
+    return bool(config.online_store.unavailable == "null")
 
 
 def _given(value: Value | None) -> bytes | None:
