@@ -58,8 +58,8 @@ class PackedOnlineStore(OnlineStore):
         """Where this store's records are."""
 
     @abstractmethod
-    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, without holding up the event loop."""
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, without holding up the event loop."""
 
     def publication(self, config: RepoConfig, view: FeatureView, layout: Layout) -> AbstractContextManager[Publication]:
         """Publish a view. Raises LockedError where somebody else does."""
@@ -81,7 +81,7 @@ class PackedOnlineStore(OnlineStore):
     ) -> OnlineResponse:
         """One look-up for all views that the features are of. Raises UsageError for keys that don't fit."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
-        found: list[list[Found]] | None = None
+        found: list[Found] | None = None
         with _tolerated(config):
             found = self.holder(config).find(asked.keys)
         return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
@@ -98,7 +98,7 @@ class PackedOnlineStore(OnlineStore):
     ) -> OnlineResponse:
         """:meth:`get_online_features`, without holding up the event loop."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
-        found: list[list[Found]] | None = None
+        found: list[Found] | None = None
         with _tolerated(config):
             found = await self.find_async(config, asked.keys)
         return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
@@ -206,9 +206,9 @@ class PackedOnlineStore(OnlineStore):
         return Part(config, view, wanted, False), [self._key(config, key) for key in keys]
 
     def _messages(
-        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Sequence[Found]
+        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Found
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        columns = self.records(config).columns(part, keys, iter(found), _now(config))
+        columns = self.records(config).columns(part, keys, found, _now(config))
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         messages = [column.conversion.to_proto(column.values) for column in columns if column.conversion]
         for spot in range(len(keys)):
