@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feast import utils
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.protos.feast.types.Value_pb2 import Value
@@ -51,11 +50,7 @@ class Part:
 
     def encode(self, keys: Mapping[str, Sequence[Any]], rows: int) -> list[bytes | None]:
         """The key of each row; None where a part of it is null."""
-        columns = [[""] * rows if name == DUMMY_ENTITY_ID else keys[name] for name in self.asked]
-        encode = self.keys.of_values
-        if len(columns) == 1:
-            return [None if value is None else encode((value,)) for value in columns[0]]
-        return [None if None in values else encode(values) for values in zip(*columns, strict=True)]
+        return self.keys.of_rows([[""] * rows if name == DUMMY_ENTITY_ID else keys[name] for name in self.asked])
 
     def spots(self, reader: Reader) -> list[int | None]:
         """Where this part's features stand in a record; None for one that it has not."""
@@ -190,11 +185,6 @@ def key_values(values: Sequence[Any], value_type: ValueType) -> Sequence[Any]:
         None if field in (None, "null_val") else getattr(message, field)
         for field, message in zip(fields, messages, strict=True)
     ]
-
-
-def context_of(registry: Any, project: str, features: Any, full_names: bool) -> Any:
-    """What Feast makes of the references; the same object again as long as its registry's cache holds."""
-    return utils._get_cached_request_context(registry, project, features, full_names)
 
 
 def _listed(values: Any) -> list[Any]:

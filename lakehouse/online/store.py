@@ -23,14 +23,14 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from lakehouse.errors import OnlineStoreError
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
+from lakehouse.online.compiled import CompiledRequests
 from lakehouse.online.kinds import moment, ticks
 from lakehouse.online.publication import Asked, Found, Holder, Publication
 from lakehouse.online.reading import Records, answer
-from lakehouse.online.request import LookUp, Part, Request, columnar, compile_request, context_of, view_id
+from lakehouse.online.request import LookUp, Part, columnar, view_id
 from lakehouse.online.response import PRESENT
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-MOST_REQUESTS = 1000
 
 
 class PackedOnlineStoreConfig(FeastConfigBaseModel):
@@ -50,7 +50,7 @@ class PackedOnlineStore(OnlineStore):
     """
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[int, bool], tuple[Any, Request]] = {}
+        self._requests = CompiledRequests()
         self._records: Records | None = None
 
     @abstractmethod
@@ -190,14 +190,7 @@ class PackedOnlineStore(OnlineStore):
     def _look_up(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any
     ) -> LookUp:
-        context = context_of(registry, project, features, full_names)
-        known = self._requests.get((id(context), full_names))
-        if known is None or known[0] is not context:
-            if len(self._requests) >= MOST_REQUESTS:
-                self._requests.clear()
-            known = context, compile_request(config, context, full_names)
-            self._requests[id(context), full_names] = known
-        return LookUp(known[1], columnar(rows))
+        return LookUp(self._requests.of(config, registry, project, features, full_names), columnar(rows))
 
     def _part(
         self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
