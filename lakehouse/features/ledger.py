@@ -24,7 +24,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import LockedError, OnlineStoreError
-from lakehouse.kernels.record import HEADER, UNKNOWN, Layout, Reader, layout_of, tombstone
+from lakehouse.kernels.reader import Reader
+from lakehouse.kernels.record import HEADER, UNKNOWN, Layout, layout_of, tombstone
 from lakehouse.online.kinds import Conversion, moment, ticks
 from lakehouse.online.request import view_id
 from lakehouse.online.store import Row

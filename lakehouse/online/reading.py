@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -12,12 +13,18 @@ from feast.online_response import OnlineResponse
 from feast.protos.feast.types.Value_pb2 import Value
 
 from lakehouse.errors import StorageError
-from lakehouse.kernels.record import Layout, Reader, encode, layout_of
+from lakehouse.kernels.reader import NEVER, Reader
+from lakehouse.kernels.record import Layout, encode, layout_of
 from lakehouse.online.publication import Found
-from lakehouse.online.request import ABSENT, LookUp, Part, Request, picker
+from lakehouse.online.request import LookUp, Part, Request
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
 
 EVER = 2**63 - 1
+ABSENT: Any = object()
+"""Stands for a feature that a record has not: it was made before the feature was added."""
+
+Read = tuple[Sequence[int], Sequence[Any], bool]
+"""Event times, a column of values for each feature that is asked, and whether ABSENT may be among them."""
 
 
 class Records:
@@ -27,47 +34,58 @@ class Records:
         self._layouts = layouts
         self._readers: dict[int, Reader] = {}
 
-    def columns(self, part: Part, keys: Sequence[bytes | None], found: Iterator[Found], now: int) -> list[Column]:
+    def columns(self, part: Part, keys: Sequence[bytes | None], found: Found, now: int) -> list[Column]:
         """The part's columns. ``found`` has what there is of each key that is not null."""
-        width = len(part.features)
-        empty = (None,) * width
-        rows: list[Sequence[Any]] = []
-        statuses: list[int] = []
-        events: list[int | None] = []
-        lacking = False
-        readers, oldest = self._readers, -(2**63) if part.ttl is None else now - part.ttl
-        for key in keys:
-            record, pushed = next(found) if key is not None else (None, None)
+        records, pushed = found
+        if None in keys:
+            records, pushed = _spread(keys, records), _spread(keys, pushed) if pushed else ()
+        read = None if pushed else self._together(part, records, now)
+        moments, values, lacking = read or self._one_by_one(part, records, pushed or repeat(None), now)
+        oldest = NEVER + 1 if part.ttl is None else now - part.ttl
+        statuses = [PRESENT] * len(keys)
+        events: Sequence[int | None] = moments
+        if moments and min(moments) < oldest:
+            statuses = [_status(moment, oldest) for moment in moments]
+            events = [None if moment == NEVER else moment for moment in moments]
+            hidden = [row for row, status in enumerate(statuses) if status != PRESENT]
+            values = [list(column) for column in values]
+            for column in values:
+                for row in hidden:
+                    column[row] = None
+        columns = map(Column, part.names, values, part.conversions, repeat(statuses), repeat(events))
+        return list(map(_without_absent, columns) if lacking else columns)
+
+    def _together(self, part: Part, records: Sequence[bytes | None], now: int) -> Read | None:
+        """What is read of records that are of one layout and of one row each, as most are; else None."""
+        first = next(filter(None, records), None)
+        if first is None:
+            return None
+        reader = self._reader(first)
+        read = reader.read_together([record or reader.nothing for record in records], now)
+        if read is None:
+            return None
+        spots, nowhere = part.spots(reader), [ABSENT] * len(records)
+        return read[0], [nowhere if spot is None else read[1][spot] for spot in spots], None in spots
+
+    def _one_by_one(
+        self, part: Part, records: Sequence[bytes | None], pushed: Iterable[bytes | None], now: int
+    ) -> Read:
+        """The same of any records, and of rows that were pushed over them."""
+        rows = []
+        for record, over in zip(records, pushed, strict=False):
             row = None
             if record is not None:
-                reader = readers.get(int.from_bytes(record[4:8], "little")) or self._reader(record)
+                reader = self._reader(record)
                 row = reader.read(record, now)
                 if row is not None:
-                    row = (row[0], row[1], part.pick(reader)(row[2]))
-            if pushed is not None:
-                row = self._overlaid(part, pushed, row, now)
-            if row is None:
-                rows.append(empty)
-                statuses.append(NOT_FOUND)
-                events.append(None)
-            elif row[0] < oldest:
-                rows.append(empty)
-                statuses.append(EXPIRED)
-                events.append(row[0])
-            else:
-                rows.append(row[2])
-                statuses.append(PRESENT)
-                events.append(row[0])
-                lacking = lacking or ABSENT in row[2]
-        values = list(zip(*rows, strict=True)) if rows else [()] * width
-        columns = []
-        for name, convert, column in zip(part.names, part.conversions, values, strict=True):
-            marks = statuses
-            if lacking and ABSENT in column:
-                marks = [NOT_FOUND if value is ABSENT else mark for value, mark in zip(column, statuses, strict=True)]
-                column = tuple(None if value is ABSENT else value for value in column)
-            columns.append(Column(name, column, convert, marks, events))
-        return columns
+                    spots = part.spots(reader)
+                    row = row[0], row[1], [ABSENT if spot is None else row[2][spot] for spot in spots]
+            if over is not None:
+                row = self._overlaid(part, over, row, now)
+            rows.append(row or (NEVER, NEVER, [None] * len(part.features)))
+        if not rows:
+            return [], [()] * len(part.features), False
+        return [row[0] for row in rows], list(zip(*(row[2] for row in rows), strict=True)), True
 
     def _overlaid(self, part: Part, pushed: bytes, row: Any, now: int) -> Any:
         """The pushed row over the record's, where it is the later of the two and due."""
@@ -76,10 +94,11 @@ class Records:
         if over is None or (row is not None and over[:2] <= row[:2]):
             return row
         under = row[2] if row is not None else [ABSENT] * len(part.features)
-        picked = picker(reader.names, part.features)(over[2])
+        given = dict(zip(reader.names, over[2], strict=True))
         values = []
-        for packed, below, convert in zip(picked, under, part.conversions, strict=True):
-            value = None if packed is None or packed is ABSENT else Value.FromString(packed)
+        for name, below, convert in zip(part.features, under, part.conversions, strict=True):
+            packed = given.get(name)
+            value = None if packed is None else Value.FromString(packed)
             values.append(below if value is None or not convert.fits(value) else convert.of_proto(value))
         return over[0], over[1], values
 
@@ -125,9 +144,25 @@ class Records:
         return self._readers[number]
 
 
-def answer(
-    records: Records, asked: LookUp, found: Sequence[Sequence[Found]] | None, now: int, versions: bool
-) -> OnlineResponse:
+def _spread(keys: Sequence[bytes | None], found: Sequence[bytes | None]) -> list[bytes | None]:
+    """What was found, with nothing for keys that are null."""
+    left = iter(found)
+    return [None if key is None else next(left) for key in keys]
+
+
+def _status(moment: int, oldest: int) -> int:
+    return NOT_FOUND if moment == NEVER else EXPIRED if moment < oldest else PRESENT
+
+
+def _without_absent(column: Column) -> Column:
+    marks = zip(column.values, column.statuses, strict=True)
+    return column._replace(
+        values=[None if value is ABSENT else value for value in column.values],
+        statuses=[NOT_FOUND if value is ABSENT else status for value, status in marks],
+    )
+
+
+def answer(records: Records, asked: LookUp, found: Sequence[Found] | None, now: int, versions: bool) -> OnlineResponse:
     """Feast's response to a look-up: the entity rows as they were given, then the features.
 
     ``found`` is what there is of each key that is asked; None where the store did not answer: all is null then, with
@@ -143,7 +178,7 @@ def answer(
     keys = {column.name for column in columns if column.name in request.types}
     for spot, part in enumerate(request.parts):
         if found is not None:
-            columns += records.columns(part, asked.encoded[spot], iter(found[spot]), now)
+            columns += records.columns(part, asked.encoded[spot], found[spot], now)
         else:
             marks = [UNAVAILABLE] * asked.rows
             pairs = zip(part.names, part.conversions, strict=True)

@@ -39,7 +39,7 @@ class RedisOnlineStore(PackedOnlineStore):
         self._server: RecordServer | None = None
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
-    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
         loop, server = asyncio.get_running_loop(), self.holder(config)
         if loop not in self._loops:
             self._loops[loop] = server.address.connect_async()

@@ -42,8 +42,8 @@ class RecordServer:
         """For what publishers ask, which may take longer than a look-up may."""
         self._now: dict[str, bytes | None] = {}
 
-    def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, in one round trip as a rule."""
+    def find(self, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, in one round trip as a rule."""
         with in_words(self.address):
             while True:
                 known = [self._now.get(view) for view, _ in asked]
@@ -52,7 +52,7 @@ class RecordServer:
                 if found is not None:
                     return found
 
-    async def find_async(self, client: Any, asked: Sequence[Asked]) -> list[list[Found]]:
+    async def find_async(self, client: Any, asked: Sequence[Asked]) -> list[Found]:
         """:meth:`find` by a client of the running event loop."""
         with in_words(self.address):
             while True:
@@ -64,23 +64,23 @@ class RecordServer:
 
     def _found(
         self, asked: Sequence[Asked], known: Sequence[bytes | None], values: Sequence[bytes | None]
-    ) -> list[list[Found]] | None:
+    ) -> list[Found] | None:
         """The answer, in the order of :func:`_wanted`; None where something is not as it was taken for."""
-        answer: list[list[Found]] = []
+        answer: list[Found] = []
         current = True
         at = 0
         for (view, keys), before in zip(asked, known, strict=True):
             now = values[at]
             at += 1
             records: Sequence[bytes | None] = (None,) * len(keys)
-            pushed = records
+            pushed: Sequence[bytes | None] = ()
             if before is not None:
                 records = values[at : at + len(keys)]
                 at += len(keys)
                 if before.endswith(PUSHED):
                     pushed = values[at : at + len(keys)]
                     at += len(keys)
-            answer.append(list(zip(records, pushed, strict=True)))
+            answer.append((records, pushed if any(pushed) else ()))
             if now != before:
                 self._now[view] = now
                 current = False
