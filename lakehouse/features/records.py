@@ -66,7 +66,7 @@ class ViewRows:
     @property
     def columns(self) -> list[str]:
         """All columns of the table that records are made of."""
-        times = [self.source.timestamp_field, self.source.created_timestamp_column]
+        times = [self.source.timestamp_field, self.source.ordered_by]
         features = [self.source.stored(one.name) for one in self.view.features]
         return list(dict.fromkeys([*self.keys, *(self.source.stored(one) for one in times if one), *features]))
 
@@ -144,7 +144,7 @@ class ViewRows:
         return spots[order], counts
 
     def _newest(self, table: pa.Table, keys: Sequence[pa.ChunkedArray]) -> Ints:
-        created = self.source.created_timestamp_column
+        created = self.source.ordered_by
         names = list(dict.fromkeys(self.source.stored(one.name) for one in self.view.features))
         return latest(
             keys,
@@ -161,7 +161,7 @@ class ViewRows:
         return view_keys(self.view).of_columns(columns, table.num_rows)
 
     def _times(self, rows: pa.Table) -> tuple[Ints, Ints]:
-        names = (self.source.timestamp_field, self.source.created_timestamp_column)
+        names = (self.source.timestamp_field, self.source.ordered_by)
         events, created = (
             pc.fill_null(rows.column(self.source.stored(name)).cast(UTC_TIME).cast(pa.int64()), UNKNOWN).to_numpy()
             if name
