@@ -11,6 +11,7 @@ from typing import Any
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import MasterNotFoundError as AsyncMasterNotFoundError
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 from redis.retry import Retry
@@ -124,7 +125,7 @@ def in_words(address: Address, quietly: bool = False) -> Iterator[None]:
     """Say what redis-py raises. ``quietly``: for what can be left undone."""
     try:
         yield
-    except MasterNotFoundError:
+    except (MasterNotFoundError, AsyncMasterNotFoundError):
         if not quietly:
             raise OnlineStoreError(
                 f"none of the sentinels {address.shown} names a master '{address.sentinel}' that is up",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 from feast.repo_config import RepoConfig
 
@@ -37,18 +36,26 @@ class RedisOnlineStore(PackedOnlineStore):
     def __init__(self) -> None:
         super().__init__()
         self._server: RecordServer | None = None
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, Any] = {}
 
     async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
         loop, server = asyncio.get_running_loop(), self.holder(config)
         if loop not in self._loops:
+            self._drop_closed()
             self._loops[loop] = server.address.connect_async()
         return await server.find_async(self._loops[loop], asked)
 
     async def close(self) -> None:
-        for client in self._loops.values():
+        """Close the running event loop's connections."""
+        client = self._loops.pop(asyncio.get_running_loop(), None)
+        self._drop_closed()
+        if client is not None:
             await client.aclose()
-        self._loops.clear()
+
+    def _drop_closed(self) -> None:
+        """Let go of clients that nobody can ask any more; they hold on to their loops."""
+        for loop in [one for one in self._loops if one.is_closed()]:
+            del self._loops[loop]
 
     def holder(self, config: RepoConfig) -> RecordServer:
         if self._server is None:

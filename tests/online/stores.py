@@ -26,11 +26,11 @@ US = pa.timestamp("us", "UTC")
 HOUR = timedelta(hours=1)
 
 
-def cases(test: str, *, quick: int, every: int) -> list[Any]:
+def cases(test: str, *, quick: int, every: int, kinds: Sequence[str] = STORES) -> list[Any]:
     """Each store with each seed; those of the first store are named by the seed alone, as the corpus keeps them."""
     return [
         pytest.param(kind, *one.values, marks=one.marks, id=f"{kind}-{one.values[0]}" if spot else str(one.values[0]))
-        for spot, kind in enumerate(STORES)
+        for spot, kind in enumerate(kinds)
         for one in seeds(test, quick=quick, every=every)
     ]
 

@@ -5,6 +5,7 @@ the first look-up after it is back.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -156,3 +157,12 @@ def test_more_look_ups_than_connections_wait_for_one(tmp_path: Path, server: Red
         thread.join()
     assert [got.get(number) for number in NUMBERS] == right()
     assert len([one for one in server.client.client_list() if one["name"] == "few" and one["cmd"] == "mget"]) == 2
+
+
+def test_event_loops_that_are_over_leave_no_connections(tmp_path: Path, server: RedisServer) -> None:
+    server.client.flushall()
+    store = opened(tmp_path, redis_store(f"localhost:{server.port},client_name=loops"))
+    publish(store)
+    assert looked_up(store, "async") == right()  # each in a loop of its own
+    gc.collect()
+    assert len([one for one in server.client.client_list() if one["name"] == "loops" and one["cmd"] == "mget"]) <= 2
