@@ -9,7 +9,9 @@ import pytest
 from feast import FeatureStore, Field
 from feast.types import Int64
 
+from lakehouse.errors import LockedError
 from lakehouse.features.engine import publish_view
+from lakehouse.kernels.record import Layout
 from tests.online.stores import START, STORES, US, applied, feast_store, keys_of, online_store, view_of, write
 
 FIELDS = [Field(name="a", dtype=Int64)]
@@ -53,3 +55,24 @@ def test_a_view_that_is_named_as_a_version_of_another(tmp_path: Path, kind: str)
     assert store.get_feature_view("t").current_version_number == 1
     got = [store.get_online_features([f"{name}:a"], [{"id": 1}]).to_dict()["a"] for name in ("t_v1", "t")]
     assert got == [[1], [2]]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_two_views_are_published_at_once(tmp_path: Path, kind: str) -> None:
+    """One while the other is in the middle of it; the same view is not, and who is refused changes nothing."""
+    names = ["t", "u/v"]
+    stores = {name: published(tmp_path, kind, "shop", name, 1) for name in names}
+    layout = Layout(())
+    online = stores["t"].provider.online_store
+    views = {name: store.get_feature_view(name) for name, store in stores.items()}
+    with online.publication(config=stores["t"].config, view=views["t"], layout=layout):
+        for name, store in stores.items():
+            write(tmp_path / "shop", name, pa.table({"id": [2], "at": pa.array([START], US), "a": [2]}))
+            config, online = store.config, store.provider.online_store
+            if name == "t":
+                with pytest.raises(LockedError, match="shop:t: another run is publishing"):
+                    publish_view(config, online, views[name], START)
+            else:
+                assert publish_view(config, online, views[name], START).status == "done"
+    for name, value in (("t", None), ("u/v", 2)):
+        assert stores[name].get_online_features([f"{name}:a"], [{"id": 2}]).to_dict()["a"] == [value]
