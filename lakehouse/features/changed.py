@@ -9,7 +9,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from lakehouse.delta.feed import NoFeedError, read_feed, unreadable
-from lakehouse.features.reading import OpenTable, plain_type
+from lakehouse.features.reading import OpenTable, in_plain_types, plain_type
 from lakehouse.quality.literals import column
 
 __all__ = ["NoFeedError", "changed_keys"]
@@ -39,7 +39,7 @@ def changed_keys(opened: OpenTable, after: int, keys: Sequence[str]) -> pa.Table
         found = kinds.empty_table()
         waiting: list[pa.RecordBatch] = []
         for batch in batches:
-            waiting.append(batch.select(list(keys)).cast(kinds))
+            waiting.append(in_plain_types(batch, keys))
             if sum(one.num_rows for one in waiting) > max(MOST, found.num_rows):
                 found, waiting = _distinct([found, pa.Table.from_batches(waiting)]), []
     except (DeltaError, pa.ArrowException, OSError) as error:
