@@ -78,15 +78,14 @@ class Address:
         return redis.Redis(*self.hosts[0], max_connections=self.connections, **options)
 
     def connect_async(self) -> Any:
-        """The same for an event loop."""
-        options = self._options(self.timeout_s)
-        options["retry"] = AsyncRetry(NoBackoff(), 0)
+        """The same for an event loop, without an end to its patience: see :class:`SharedConnection`."""
+        options = self._options(self.timeout_s) | {"retry": AsyncRetry(NoBackoff(), 0), "socket_timeout": None}
         if self.sentinel is not None:
             make: Any = redis.asyncio.Sentinel
             made = make(list(self.hosts), sentinel_kwargs=dict(options), **options)
             return made.master_for(self.sentinel)
         host, port = self.hosts[0]
-        return redis.asyncio.Redis(host=host, port=port, max_connections=self.connections, **options)
+        return redis.asyncio.Redis(host=host, port=port, **options)
 
     def _options(self, timeout_s: float) -> dict[str, Any]:
         waits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)}
