@@ -26,6 +26,7 @@ from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
 from lakehouse.online.leased import AT_ONCE, CURSORS, LAYOUTS, ServerPublication, escaped, name_of
 from lakehouse.online.publication import Asked, Found, Merge
+from lakehouse.online.shared import SharedConnection
 
 PUSHED = b" 1"
 TRIES = 20
@@ -52,7 +53,7 @@ class RecordServer:
                 if found is not None:
                     return found
 
-    async def find_async(self, client: Any, asked: Sequence[Asked]) -> list[Found]:
+    async def find_async(self, client: SharedConnection, asked: Sequence[Asked]) -> list[Found]:
         """:meth:`find` by a client of the running event loop."""
         with in_words(self.address):
             while True:
