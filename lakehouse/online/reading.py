@@ -12,12 +12,10 @@ from feast.online_response import OnlineResponse
 from feast.protos.feast.types.Value_pb2 import Value
 
 from lakehouse.errors import OnlineStoreError
-from lakehouse.kernels.record import Layout, Reader, encode, layout_of
+from lakehouse.kernels.record import EVER, Layout, Reader, encode, layout_of
 from lakehouse.online.publication import Found
 from lakehouse.online.request import ABSENT, LookUp, Part, Request, picker
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
-
-EVER = 2**63 - 1
 
 
 class Records:
