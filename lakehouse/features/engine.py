@@ -123,6 +123,7 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
             pinned=rows.source.version,
             table_id=rows.opened.id,
             version=rows.opened.version,
+            commit=rows.opened.commit(rows.opened.version),
             definition=definition(view),
         )
         same = before is not None and (before.definition, before.pinned) == (after.definition, after.pinned)
@@ -149,7 +150,9 @@ def _why_all(before: Cursor | None, after: Cursor, rows: ViewRows) -> str:
         return "the view is defined otherwise"
     if before.table_id != after.table_id:
         return f"{after.table} was made anew"
-    return "" if before.leads_to(rows.opened) else "the store holds a later version"
+    if not before.leads_to(rows.opened):
+        return "the store holds a later version"
+    return "" if before.same_history(rows.opened) else f"{after.table} has another history"
 
 
 def _write_all(into: Publication, rows: ViewRows) -> int:
@@ -163,7 +166,7 @@ def _write_all(into: Publication, rows: ViewRows) -> int:
 
 def _write_changed(into: Publication, rows: ViewRows, before: Cursor) -> int:
     changed = changes(rows.opened, before.version, rows.keys, rows.columns)
-    into.mark(before.on_the_way(rows.opened.version).text)
+    into.mark(before.on_the_way(rows.opened).text)
     written, keys = 0, changed.keys
     if before.towards is None and changed.rows is not None and keys.num_rows * FEW <= rows.opened.rows:
         told = []

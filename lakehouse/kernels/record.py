@@ -165,12 +165,15 @@ class Reader:
             raise _torn(record) from error
 
     def moments(self, record: bytes) -> list[int]:
-        """The event times of a record's rows, in order."""
+        """The event times of a record's rows, in order. Raises StorageError for bytes that are no record."""
         found, at = [], HEADER.size
-        while at < len(record):
-            event, _, length = ROW.unpack_from(record, at)
-            found.append(int(event))
-            at += ROW.size + length
+        try:
+            while at < len(record):
+                event, _, length = ROW.unpack_from(record, at)
+                found.append(int(event))
+                at += ROW.size + length
+        except struct.error as error:
+            raise _torn(record) from error
         return found
 
     def _due(self, record: bytes, rows: int, now: int) -> tuple[int, int, Sequence[Any]] | None:

@@ -5,6 +5,7 @@ law 5: it is what training computes at that moment. Whatever was committed befor
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -268,4 +269,31 @@ def test_a_pin_that_is_taken_back_after_a_kill(tmp_path: Path, monkeypatch: pyte
     world.define()
     assert world.publish("pinned").why == "the store holds a later version"
     world.shown = {"pinned": world.history.versions[0]}
+    world.check()
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_folder_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, killed: bool) -> None:
+    """An older copy of the folder, and as many commits as were published, or begun to be: other ones."""
+    monkeypatch.setattr(records, "BATCH", 3)
+    world = World(tmp_path, online_store(kind, tmp_path), random.Random(1))
+    world.history.feed = True
+    world.history.make()
+    if killed:
+        world.publish("v")
+    copy = shutil.copytree(tmp_path / "t", tmp_path / "copy")
+    rows = world.history.rows
+    world.history.append()
+    if killed:
+        assert interrupted(lambda: world.publish("v"), world.store, 3, monkeypatch)
+    else:
+        world.publish("v")
+    shutil.rmtree(tmp_path / "t")
+    copy.rename(tmp_path / "t")
+    world.history.rows = rows
+    world.history.append()
+    assert world.publish("v").why == f"{tmp_path / 't'} has another history"
+    assert world.publish("v").status == "unchanged"
+    world.shown = {"v": world.history.rows}
     world.check()
