@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.install.closure import installed_with
 from tests.install.foreign_repository import SAID
 from tests.install.test_without_pyspark import HOOK, REPOSITORY, environment_of_the_base, install
 from tests.online.redis_server import RedisServer
@@ -88,5 +89,6 @@ def test_a_foreign_repository_in_an_environment_of_the_base_alone(
 ) -> None:
     python = environment_of_the_base(tmp_path)
     run(python, tmp_path, repository)
+    assert "redis" in installed_with(["redis"]), "what is installed here is older than pyproject.toml: make setup"
     install(python, tmp_path / "redis.lock", "redis")
     run(python, tmp_path, on_redis)
