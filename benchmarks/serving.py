@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import psutil  # type: ignore[import-untyped, unused-ignore]
+
 from benchmarks.figures import Figure
 from benchmarks.machine import REPOSITORY
 from benchmarks.measure import BenchmarkError, run
@@ -38,6 +40,8 @@ class Step:
     p50_ms: float
     p99_ms: float
     errors: int
+    cpu_ms: float
+    """Of the server, for one request."""
 
     @property
     def held(self) -> bool:
@@ -47,14 +51,14 @@ class Step:
 def serving(bench: Workbench) -> Iterator[Figure]:
     """The highest rate at which a request takes no more than 50 ms, at the 99th percentile, and none fails."""
     bench.begin()
-    best: dict[str, list[Step]] = {side: [] for side in SIDES}
+    rounds: dict[str, list[list[Step]]] = {side: [] for side in SIDES}
     turn = list(SIDES)
     for _ in range(bench.rounds(3)):
         for side in turn:
-            best[side].append(_highest(bench.folder / "serving", side))
+            rounds[side].append(_steps(bench.folder / "serving", side))
         turn.reverse()
-    ours, theirs = (median(step.rate for step in best[side]) for side in SIDES)
-    last = best["redis"][-1]
+    ours, theirs = (median(_best(steps).rate for steps in rounds[side]) for side in SIDES)
+    last = _best(rounds["redis"][-1])
     yield bench.figure(
         "serving: rate held by feast serve",
         "requests a s",
@@ -68,36 +72,55 @@ def serving(bench: Workbench) -> Iterator[Figure]:
         f"{last.p50_ms:.1f} and p99 {last.p99_ms:.1f} ms at that rate",
         peer_is="the same server with Feast's own store and engine",
     )
+    ours, theirs = (median(step.cpu_ms for steps in rounds[side] for step in steps) for side in SIDES)
+    yield bench.figure(
+        "serving: CPU of feast serve for one request",
+        "ms",
+        ours,
+        peer=theirs,
+        how="user and system time of the server in the same runs, at any rate that was tried",
+        peer_is="the same server with Feast's own store and engine",
+    )
 
 
-def _highest(folder: Path, side: str) -> Step:
-    """The highest rate that is held, to a tenth; of 0 where none is."""
-    with _served(folder, side) as port:
-        _step(port, FIRST_RATE)  # what is done once in a process
-        held, missed, rate = Step(0, 0, 0, 0), 0.0, FIRST_RATE
-        while not missed or missed > max(held.rate, 1) * FINE:
-            step = _step(port, rate)
-            if not step.held:
-                step = _step(port, rate)  # it may have been the machine
-            if step.held:
-                held = step
-            else:
-                missed = rate
-                if not held.rate:
-                    break
-            rate = (held.rate * missed) ** 0.5 if missed else held.rate * FASTER
-        return held
+def _best(steps: list[Step]) -> Step:
+    return max((step for step in steps if step.held), key=lambda step: step.rate, default=Step(0, 0, 0, 0, 0))
 
 
-def _step(port: int, rate: float) -> Step:
+def _steps(folder: Path, side: str) -> list[Step]:
+    """Rates that were tried, until the highest one that is held is known to a tenth, or the first one is not."""
+    with _served(folder, side) as (port, server):
+        _step(port, server, FIRST_RATE)  # what is done once in a process
+        steps: list[Step] = []
+        rate, missed = FIRST_RATE, 0.0
+        while not missed or missed > _best(steps).rate * FINE:
+            steps.append(_step(port, server, rate))
+            if not steps[-1].held:
+                steps.append(_step(port, server, rate))  # it may have been the machine
+            held = _best(steps).rate
+            if not held:
+                break
+            missed = missed if steps[-1].held else rate
+            rate = (held * missed) ** 0.5 if missed else held * FASTER
+        return steps
+
+
+def _step(port: int, server: psutil.Process, rate: float) -> Step:
+    before = _cpu_s(server)
     done = run([sys.executable, "-P", LOAD, str(port), BODY, str(rate), str(SECONDS), str(CLIENTS)], REPOSITORY)
     found = json.loads(done.stdout)
-    return Step(rate, found["p50"], found["p99"], found["errors"])
+    cpu_ms = (_cpu_s(server) - before) / found["asked"] * 1000
+    return Step(rate, found["p50"], found["p99"], found["errors"], cpu_ms)
+
+
+def _cpu_s(server: psutil.Process) -> float:
+    times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
 
 
 @contextmanager
-def _served(folder: Path, side: str) -> Iterator[int]:
-    """A server of a repository that is published over and over; where it listens."""
+def _served(folder: Path, side: str) -> Iterator[tuple[int, psutil.Process]]:
+    """A server of a repository that is published over and over: where it listens, and its process."""
     folder.mkdir(parents=True)
     quiet = subprocess.DEVNULL
     pipe = subprocess.PIPE
@@ -117,7 +140,7 @@ def _served(folder: Path, side: str) -> Iterator[int]:
             command = [FEAST, "-c", str(folder), "serve", *words]
             server = subprocess.Popen(command, cwd=REPOSITORY, env=dict(os.environ), stdout=quiet, stderr=quiet)
             _await(port)
-            yield port
+            yield port, psutil.Process(server.pid)
             if publisher.poll() is not None or server.poll() is not None:
                 raise BenchmarkError(f"{side}: the publisher or the server ended")
         finally:
