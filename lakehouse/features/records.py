@@ -69,7 +69,7 @@ class ViewRows:
     @property
     def columns(self) -> list[str]:
         """All columns of the table that records are made of."""
-        times = [self.source.timestamp_field, self.source.created_timestamp_column]
+        times = [self.source.timestamp_field, self.source.ordered_by]
         features = [self.source.stored(one.name) for one in self.view.features]
         return list(dict.fromkeys([*self.keys, *(self.source.stored(one) for one in times if one), *features]))
 
@@ -146,7 +146,7 @@ class ViewRows:
         return spots[order], counts
 
     def _newest(self, table: pa.Table, keys: Sequence[pa.ChunkedArray]) -> Ints:
-        created = self.source.created_timestamp_column
+        created = self.source.ordered_by
         names = list(dict.fromkeys(self.source.stored(one.name) for one in self.view.features))
         return latest(
             keys,
@@ -164,7 +164,7 @@ class ViewRows:
 
     def times(self, rows: pa.Table) -> tuple[Ints, Ints]:
         """The event and the created time of each row: microseconds since 1970, UNKNOWN for null."""
-        names = (self.source.timestamp_field, self.source.created_timestamp_column)
+        names = (self.source.timestamp_field, self.source.ordered_by)
         events, created = (
             pc.fill_null(rows.column(self.source.stored(name)).cast(UTC_TIME).cast(pa.int64()), UNKNOWN).to_numpy()
             if name

@@ -53,7 +53,7 @@ class Wanted:
     @property
     def created(self) -> str | None:
         """What orders rows of one event time."""
-        column = self.source.created_timestamp_column or self.source.known_at
+        column = self.source.ordered_by
         return self.source.stored(column) if column else None
 
 

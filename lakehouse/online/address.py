@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from lakehouse.errors import ConfigError, OnlineStoreError, did_you_mean
 from lakehouse.online.sentinels import AsyncSentinelPool, SentinelPool
 
 LOCAL, MASTER = "localhost:6379", "mymaster"
+HOST = re.compile(r"(?:\[([^\s\[\]]+)\]|([^\s\[\]:@/]+)):([0-9]+)")
 OF_SENTINELS = {"sentinel_username": "username", "sentinel_password": "password"}
 TEXT = {"client_name", "username", "password", "ssl_password", *OF_SENTINELS}
 """Options that stay text, whatever they look like."""
@@ -51,19 +53,23 @@ class Address:
         """Of a connection string as Feast has it: "host:6379,db=1,ssl=true,password=…"; several hosts are sentinels.
 
         Sentinels are asked with the options of TLS and of time, and a login of their own (``sentinel_username``,
-        ``sentinel_password``). Raises ConfigError for what is neither a host nor an option.
+        ``sentinel_password``). An IPv6 address stands in brackets: "[::1]:6379". Raises ConfigError for what is neither
+        a host nor an option.
         """
+        if "://" in text.partition(",")[0]:
+            hint = "Say what is in it as host:6379,db=1,username=…,password=…,ssl=true"
+            raise ConfigError("connection_string is a URL, and should be HOST:PORT,NAME=VALUE,…", hint=hint)
         hosts, options = [], {}
         for part in filter(None, text.split(",")):
             name, equals, value = part.partition("=")
             if equals:
                 options[name.strip()] = _value(name.strip(), value)
                 continue
-            host, colon, port = part.strip().rpartition(":")
-            if not colon or not port.isdigit():
+            found = HOST.fullmatch(part.strip())
+            if found is None:
                 shown = part if len(part) < 40 and not options else "…"  # else it may be the end of a password
                 raise ConfigError(f"connection_string: '{shown}' is no HOST:PORT and no NAME=VALUE")
-            hosts.append((host, int(port)))
+            hosts.append((found[1] or found[2], int(found[3])))
         if not hosts:
             raise ConfigError("connection_string names no HOST:PORT", hint="Such as localhost:6379")
         for name in options:
@@ -85,7 +91,7 @@ class Address:
 
     @property
     def shown(self) -> str:
-        return ", ".join(f"{host}:{port}" for host, port in self.hosts)
+        return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
 
     def connect(self, timeout_s: float | None = None) -> Any:
         """A client; it connects when it is first asked. Where all connections are in use, one is waited for."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from lakehouse.errors import FULL_DISK, LockedError, OnlineStoreError
 from lakehouse.kernels.record import HEADER, Layout
@@ -106,12 +107,13 @@ class RecordFile:
 
     @contextmanager
     def publication(self, view: str, layout: Layout) -> Iterator[FilePublication]:
-        """Publish a view. Raises LockedError where another process does."""
+        """Publish a view. Raises LockedError where somebody else does; other views may be published meanwhile."""
         with self._in_words("written"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = self.path.with_name(f".{self.path.name}.lock").open("w")
+            # A view's name may have what a file's may not.
+            lock = self.path.with_name(f".{self.path.name}.{quote(view, safe='')}.lock").open("w")
         with lock:
-            _alone(lock, self.path)
+            _alone(lock, self.path, view)
             publisher = uuid.uuid4().hex
             with self._writing() as connection:
                 _make(connection, _table(view))
@@ -287,10 +289,8 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, os.getpid()
 
 
-def _alone(lock: IO[str], path: Path) -> None:
+def _alone(lock: IO[str], path: Path, view: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise LockedError(
-            f"{path}: another run is publishing to this online store", hint="Run again when it is done."
-        ) from error
+        raise LockedError(f"{view}: another run is publishing to {path}", hint="Run again when it is done.") from error

@@ -19,6 +19,14 @@ Merge = Callable[[bytes | None, bytes], bytes]
 """What becomes of a pushed row, given the one that was pushed before."""
 
 
+def name_in_store(project: str, view: str, version: str = "") -> str:
+    """What a view is called in a store that several projects share: no other view has the same name.
+
+    A project's name has no colon, a view's neither a colon nor an @: Feast refuses both.
+    """
+    return f"{project}:{view}@{version}" if version else f"{project}:{view}"
+
+
 class Publication(Protocol):
     """One view being published, by nobody else meanwhile. What it wrote is there for good when ``finish`` returns.
 

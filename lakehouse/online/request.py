@@ -6,27 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from feast.errors import RequestDataNotFoundInEntityRowsException
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
-from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
-from lakehouse.errors import UsageError, did_you_mean
+from lakehouse.errors import did_you_mean
 from lakehouse.kernels.entity_key import EntityKeys
 from lakehouse.kernels.reader import Reader
+from lakehouse.online.key_values import MICROS, EntityRowsError, key_values
 from lakehouse.online.kinds import Conversion
-
-MICROS = 1_000_000
-_FIELDS = {
-    ValueType.BYTES: "bytes_val",
-    ValueType.STRING: "string_val",
-    ValueType.INT32: "int32_val",
-    ValueType.INT64: "int64_val",
-    ValueType.UNIX_TIMESTAMP: "unix_timestamp_val",
-}
-"""Where Feast's messages hold keys."""
+from lakehouse.online.publication import name_in_store
 
 
 class Part:
@@ -84,28 +77,32 @@ class Request:
 
 
 class LookUp:
-    """One request with its entity rows. Raises UsageError for a missing join key, and for columns of other lengths."""
+    """One request with its entity rows, which are ``rows``.
 
-    def __init__(self, request: Request, given: Mapping[str, Sequence[Any]]) -> None:
+    Raises EntityRowsError for a missing join key and for a key of another type, and what Feast raises for request data
+    that an on-demand view needs.
+    """
+
+    def __init__(self, request: Request, given: Mapping[str, Sequence[Any]], rows: int) -> None:
         self.request = request
         self.given = given
-        lengths = {name: len(values) for name, values in given.items()}
-        if len(set(lengths.values())) > 1:
-            raise UsageError(f"the entity rows have different lengths: {lengths}")
-        self.rows = next(iter(lengths.values()), 0)
-        joins: dict[str, Sequence[Any]] = {}
+        self.rows = rows
+        self._joins: dict[str, Sequence[Any]] = {}
+        joins = self._joins
         needed = {name for part in request.parts for name in part.asked}
         for name, values in given.items():
             join = request.join_key(name)
             if join in needed:
-                joins[join] = key_values(values, request.types[join])
+                joins[join] = key_values(values, request.types[join], name)
         for part in request.parts:
             for name in part.asked:
                 if name not in joins and name != DUMMY_ENTITY_ID:
-                    raise UsageError(
+                    raise EntityRowsError(
                         f"the entity rows have no join key '{name}', which '{part.view.name}' needs",
-                        hint=did_you_mean(name, given),
+                        hint=did_you_mean(name, given) if given else "There are none.",
                     )
+        if missing := sorted(request.request_data - given.keys()):
+            raise RequestDataNotFoundInEntityRowsException(missing)  # type: ignore[no-untyped-call]
         self.encoded = [part.encode(joins, self.rows) for part in request.parts]
         """For each part the key of each row."""
 
@@ -119,11 +116,11 @@ class LookUp:
         """The entity rows as Feast's messages, by join key."""
         found = {}
         for name, values in self.given.items():
-            kind = self.request.types.get(self.request.join_key(name), ValueType.UNKNOWN)
+            join = self.request.join_key(name)
+            kind = self.request.types.get(join, ValueType.UNKNOWN)
+            values = list(self._joins.get(join, values))
             given = all(isinstance(value, Value) for value in values)
-            found[self.request.join_key(name)] = (
-                list(values) if given else python_values_to_proto_values(list(values), kind)
-            )
+            found[join] = values if given else python_values_to_proto_values(values, kind)
         return found
 
 
@@ -141,8 +138,9 @@ def compile_request(config: RepoConfig, context: Any, full_names: bool) -> Reque
 
 
 def view_id(config: RepoConfig, view: FeatureView) -> str:
-    """The name of a view's records in the store: as Feast's own stores name their tables."""
-    return str(compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning))
+    """The name of a view's records in the store; versions are kept apart where Feast's own stores do so."""
+    versioned = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
+    return name_in_store(config.project, view.name, versioned.removeprefix(view.name).removeprefix("_"))
 
 
 def view_keys(view: FeatureView) -> EntityKeys:
@@ -151,40 +149,22 @@ def view_keys(view: FeatureView) -> EntityKeys:
     return EntityKeys([one.name for one in columns], [one.dtype.to_value_type().value for one in columns])
 
 
-def columnar(rows: Any) -> Mapping[str, Sequence[Any]]:
-    """Entity rows, a mapping of columns or a list of rows, as columns."""
+def columnar(rows: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
+    """Entity rows, a mapping of columns or a list of rows, as columns, and how many rows there are.
+
+    A mapping of nothing is one row, which has all that a view without entities needs. Raises EntityRowsError for
+    columns of different lengths, and for rows of different keys.
+    """
     if isinstance(rows, Mapping):
-        return {name: values if isinstance(values, list) else _listed(values) for name, values in rows.items()}
-    if not rows:
-        return {}
-    names = rows[0].keys()
+        columns = {name: values if isinstance(values, list) else _listed(values) for name, values in rows.items()}
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise EntityRowsError(f"the entity rows have different lengths: {lengths}")
+        return columns, next(iter(lengths.values()), 1)
+    names = rows[0].keys() if rows else ()
     if any(row.keys() != names for row in rows):
-        raise UsageError("the entity rows have different keys", hint="Give the same join keys in each row.")
-    return {name: [row[name] for row in rows] for name in names}
-
-
-def key_values(values: Sequence[Any], value_type: ValueType) -> Sequence[Any]:
-    """Keys in the form that is encoded: str, bytes or int; None for null. Feast's own messages are taken too."""
-    kinds = set(map(type, values))
-    if kinds <= {str, type(None)} and value_type is ValueType.STRING:
-        return values
-    if kinds == {int} and value_type is ValueType.INT64 and min(values) >= -(2**63) and max(values) < 2**63:
-        return values
-    if kinds == {Value}:
-        messages = values
-    else:
-        try:
-            messages = python_values_to_proto_values(list(values), value_type)
-        except Exception as error:
-            what = f"'{values[0]}'" if len(values) == 1 else f"one of {len(values)} keys"
-            raise UsageError(f"{what} is not of the entity's type, {value_type.name}: {error}") from error
-    fields = [message.WhichOneof("val") for message in messages]
-    if wrong := {*fields} - {None, "null_val", _FIELDS.get(value_type)}:
-        raise UsageError(f"a key is a {', '.join(sorted(wrong))}, but its entity is of the type {value_type.name}")
-    return [
-        None if field in (None, "null_val") else getattr(message, field)
-        for field, message in zip(fields, messages, strict=True)
-    ]
+        raise EntityRowsError("the entity rows have different keys", hint="Give the same join keys in each row.")
+    return {name: [row[name] for row in rows] for name in names}, len(rows)
 
 
 def _listed(values: Any) -> list[Any]:

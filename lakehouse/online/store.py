@@ -80,7 +80,7 @@ class PackedOnlineStore(OnlineStore):
         full_feature_names: bool = False,
         include_feature_view_version_metadata: bool = False,
     ) -> OnlineResponse:
-        """One look-up for all views that the features are of. Raises UsageError for keys that don't fit."""
+        """One look-up for all views that the features are of. Raises EntityRowsError for rows that don't fit."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
         records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
         try:
@@ -200,7 +200,7 @@ class PackedOnlineStore(OnlineStore):
     def _look_up(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any
     ) -> LookUp:
-        return LookUp(self._requests.of(config, registry, project, features, full_names), columnar(rows))
+        return LookUp(self._requests.of(config, registry, project, features, full_names), *columnar(rows))
 
     def _part(
         self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None

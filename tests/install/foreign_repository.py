@@ -67,6 +67,8 @@ def main(repository: Path) -> None:
 
     feast(repository, "materialize-incremental", f"{NOW - 50 * TTL:%Y-%m-%dT%H:%M:%S}")  # dates choose nothing
     check_serving(store, FIRST)
+    leave_as_if_killed(store)
+    check_serving(store, FIRST)
 
     DeltaTable(table).delete("driver = 'dan'")
     corrected = replace(FIRST[4], made=NOW, trips=78)
@@ -78,6 +80,16 @@ def main(repository: Path) -> None:
     check_serving(store, second)
     assert not {name.partition(".")[0] for name in sys.modules} & {"pyspark", "delta", "py4j"}
     print(SAID)
+
+
+def leave_as_if_killed(store: Any) -> None:
+    """What the registry says of a view while it is published, and after its publisher was killed."""
+    from feast.feature_view import FeatureViewState
+
+    view = store.get_feature_view("trips")
+    view.state = FeatureViewState.MATERIALIZING
+    store.registry.apply_feature_view(view, store.project, commit=True)
+    store.refresh_registry()
 
 
 def check_training(store: Any, rows: list[Trip]) -> None:

@@ -102,10 +102,23 @@ def test_what_is_no_option() -> None:
         ("localhost", "'localhost' is no HOST:PORT"),
         ("localhost:1,password=one,two", "'…' is no HOST:PORT"),
         ("db=1", "names no HOST:PORT"),
+        ("localhost:1,foo=bar", "no option 'foo'"),
+        ("redis://localhost:6379", "is a URL"),
+        ("rediss://ada:hunter2@localhost:6379/0", "is a URL"),
+        ("redis://ada:hunter2=@localhost:6379", "is a URL"),
+        ("::1:6379", "'::1:6379' is no HOST:PORT"),
+        ("[::1]", "'\\[::1\\]' is no HOST:PORT"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=said) as caught:
             Address.of(text)
+        assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(Address.of("localhost:1,password=hunter2"))
+
+
+def test_an_address_of_ip_version_6() -> None:
+    address = Address.of("[::1]:6379,[fe80::1%eth0]:2,db=1")
+    assert address.hosts == (("::1", 6379), ("fe80::1%eth0", 2))
+    assert address.shown == "[::1]:6379, [fe80::1%eth0]:2"
 
 
 @pytest.fixture

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore, Field, RequestSource, ValueType
+from feast.errors import FeastError, RequestDataNotFoundInEntityRowsException
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -137,11 +140,46 @@ def test_keys_that_do_not_fit(ours: FeatureStore) -> None:
         ([{"id": 1}, {"sub": "p"}], "different keys"),
         ({"id": [1, 2], "sub": ["p"]}, "different lengths"),
         ([{"id": "one"}], "not of the entity's type, INT64"),
-        ({"id": [Value(string_val="1")]}, "a key is a string_val"),
+        ({"id": [Value(string_val="1")]}, "the key 'id' is a string_val"),
         ([{"id": 2**63}], "not of the entity's type, INT64"),
+        ([{"id": 2.9}, {"id": 1}], "the key 'id': 2.9 is not of the entity's type, INT64"),
+        ([{"id": float("inf")}], "not of the entity's type, INT64"),
+        ([{"id": True}], "the key 'id': True is not of the entity's type, INT64"),
+        ([{"id": "1"}], "the key 'id': '1' is not of the entity's type, INT64"),
+        ([{"id": pd.Timestamp(1, unit="s")}], "not of the entity's type, INT64"),
+        ([], "no join key 'id', which 'one' needs\n  There are none."),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=said) as caught:
             ours.get_online_features(["one:a"], keys)
+        assert isinstance(caught.value, FeastError) and caught.value.http_status_code() == 422
+    with pytest.raises(UsageError, match="the key 'sub': 1 is not of the entity's type, STRING"):
+        ours.get_online_features(["two:a"], [{"id": 1, "sub": 1}])
+
+
+def test_keys_of_other_kinds_that_are_equal(ours: FeatureStore) -> None:
+    """As in training: a double that holds a whole number, and what pandas and numpy have for numbers and for null."""
+    keys = [2.0, np.int32(3), np.float32(1), Decimal(3), None, float("nan"), pd.NA, np.uint8(1)]
+    got = ours.get_online_features(["one:b"], {"id": keys})
+    assert got.to_dict()["b"] == ["y", None, "x", None, None, None, None, "x"]
+    assert [one.int64_val for one in got.proto.results[0].values] == [2, 3, 1, 3, 0, 0, 0, 1]
+
+
+def test_a_view_without_entities(ours: FeatureStore) -> None:
+    """One row for each row of nothing; over Feast's server there is no other way to say one."""
+    for keys, rows in (([{}], 1), ([{}, {}], 2), ({}, 1), ([], 0)):
+        got = ours.get_online_features(["whole:a"], keys)
+        assert got.to_dict() == {"a": [7] * rows}
+        assert [one.int64_val for one in got.proto.results[0].values] == [7] * rows
+
+
+@pytest.mark.parametrize("keys", [[{"id": 1}], {"id": [1, 2]}])
+def test_request_data_that_is_missing(ours: FeatureStore, stock: FeatureStore, keys: Any) -> None:
+    said = []
+    for store in (ours, stock):
+        with pytest.raises(RequestDataNotFoundInEntityRowsException) as caught:
+            store.get_online_features(["total:total", "one:b"], keys)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("kind", STORES)

@@ -90,8 +90,8 @@ def test_publishing_to_a_redis_that_hangs(on_redis: FeatureStore, server: RedisS
     write(tmp_path, "t", rows(1), "overwrite")
     with halted(server):
         refused(within_reason(lambda: publish(on_redis)), "does not answer")
-    assert server.client.pttl("lakehouse:shop_t:lock") <= 600  # what it took after that keeps nobody away for long
-    server.client.delete("lakehouse:shop_t:lock")
+    assert server.client.pttl("lakehouse:shop:t:lock") <= 600  # what it took after that keeps nobody away for long
+    server.client.delete("lakehouse:shop:t:lock")
     online, kept = on_redis.provider.online_store, type(on_redis.provider.online_store).publication
 
     @contextmanager
