@@ -1,0 +1,216 @@
+"""Training rows by Spark: one shuffle an input, then the as-of kernel on each bucket of keys.
+
+Entity rows and the rows of all views with the same join keys go by the hash of their key into buckets, in one exchange,
+and are met there by :class:`lakehouse.features.bucket.Bucket`. No pair of rows is ever built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakehouse.errors import StorageError
+from lakehouse.features.bucket import CELL, ENTITY, Bucket, View
+from lakehouse.features.reading import UTC_TIME
+from lakehouse.features.retrieval import Span, Wanted, bounds_of
+from lakehouse.kernels.keys import comparable
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+ROW = "row"
+ROWS_A_BUCKET = 1_000_000
+"""No more rows should be in one bucket, so that a worker of Spark has room for them; a hot key is split at it."""
+FEWEST = 50_000
+"""Buckets with fewer rows than this cost more than they save."""
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Entity rows in Spark: ROW numbers them in order, the other columns are c0, c1, …"""
+
+    frame: DataFrame
+    names: tuple[str, ...]
+    """What the columns are called by who asks."""
+    schema: pa.Schema
+    """Their types by those names, as the kernel sees them."""
+    time: str
+    rows: int
+    span: Span
+    unit: pa.DataType | None = None
+    """The type of the times where they come as whole numbers."""
+
+    def column(self, name: str) -> str:
+        return f"c{self.names.index(name)}"
+
+
+def with_features(
+    spark: SparkSession, entities: Entities, wanted: Sequence[Wanted], names: Sequence[str], notes: list[str]
+) -> Entities:
+    """The entity rows with the features, called ``names``, after their own columns; the frame is not computed yet.
+
+    Views with the same join keys meet the entity rows in one exchange.
+    """
+    called = iter(names)
+    for keys, group in groupby(wanted, key=lambda one: tuple(one.keys)):
+        views = list(group)
+        entities = _met(spark, entities, keys, views, [next(called) for one in views for _ in one.features], notes)
+    return entities
+
+
+def _met(
+    spark: SparkSession,
+    entities: Entities,
+    keys: tuple[str, ...],
+    wanted: list[Wanted],
+    names: list[str],
+    notes: list[str],
+) -> Entities:
+    from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import from_arrow_type
+    from pyspark.sql.types import StructField, StructType
+
+    views = [_view(one, entities, keys) for one in wanted]
+    frames = [_read(spark, one, view, entities.span) for one, view in zip(wanted, views, strict=True)]
+    hashed = _hashed(entities, keys, wanted)
+    own = [entities.column(key) for key in keys]
+    key = hashed(entities.frame, own)
+    if keys:  # Rows without a whole key match nothing: spread, so that they burden no bucket.
+        whole = reduce(lambda one, other: one & other, (F.col(name).isNotNull() for name in own))
+        key = F.when(whole, key).otherwise(F.xxhash64(ROW))
+    inputs = [(key, entities.frame)]
+    for one, frame in zip(wanted, frames, strict=True):
+        inputs.append((hashed(frame, [one.keys[key] for key in keys]), frame))
+    total = entities.rows + sum(one.opened.rows for one in wanted)
+    buckets = _buckets(spark, total)
+    types = [frame.schema for _, frame in inputs]
+    tagged = [ENTITY, *(f"view{number}" for number in range(len(wanted)))]
+    parts = []
+    for place, (key, frame) in enumerate(inputs):
+        columns = [F.lit(None).cast(kind).alias(tag) for kind, tag in zip(types, tagged, strict=True)]
+        columns[place] = F.struct(*(_column(name) for name in frame.columns)).alias(tagged[place])
+        parts.append(frame.select(key.alias("key"), F.lit(0).alias(CELL), *columns))
+    rows = reduce(lambda one, other: one.unionAll(other), parts)
+    rows = rows.repartitionById(buckets, F.pmod("key", F.lit(buckets)).cast("int")).drop("key")
+    bucket = Bucket(tuple(views), entities.column(entities.time), entities.unit, tuple(entities.frame.columns))
+    fields = [view.schema.field(feature) for view in views for feature in view.features]
+    new = [StructField(f"f{number}", from_arrow_type(field.type)) for number, field in enumerate(fields)]
+    met = rows.mapInArrow(_run(bucket), StructType([*types[0], *new]))
+    renamed = [ROW, *(f"c{number}" for number in range(len(met.columns) - 1))]
+    schema = entities.schema
+    for name, field in zip(names, fields, strict=True):
+        schema = schema.append(field.with_name(name))
+    notes.append(f"{', '.join(one.name for one in wanted)}: joined by Spark in {buckets} bucket(s) of keys")
+    return replace(entities, frame=met.toDF(*renamed), names=(*entities.names, *names), schema=schema)
+
+
+def _run(bucket: Bucket) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    return lambda batches: bucket(batches)  # Spark wants a function
+
+
+def _view(one: Wanted, entities: Entities, keys: tuple[str, ...]) -> View:
+    features = tuple(one.source.stored(feature) for feature in one.features)
+    names = [*one.keys.values(), one.time, *([one.created] if one.created else []), *one.telling, *features]
+    one.opened.require(names, f"a column of '{one.name}'")
+    schema = pa.schema([one.opened.schema.field(name) for name in dict.fromkeys(names)])
+    for key, stored in one.keys.items():
+        _check(entities.schema.field(key).type, schema.field(stored).type)
+    sight = replace(one.sight, keys=(CELL, *one.sight.keys))
+    return View(sight, (CELL, *(entities.column(key) for key in one.keys)), features, schema)
+
+
+def _read(spark: SparkSession, one: Wanted, view: View, span: Span) -> DataFrame:
+    """The rows that may be seen, at the version that was opened; types are the workers' matter."""
+    from pyspark.errors import PySparkException
+    from pyspark.sql import functions as F
+
+    try:
+        reader = spark.read.format("delta").option("versionAsOf", str(one.opened.version))
+        frame = reader.load(one.opened.location)
+        frame = frame.select(*(_column(name) for name in view.schema.names))
+        for name in (*one.keys.values(), one.time):
+            frame = frame.where(_column(name).isNotNull())
+        if frame.schema[one.time].dataType.typeName() == "timestamp":
+            start, end = bounds_of(span, one.ttl)
+            if start is not None:
+                frame = frame.where(_column(one.time) >= F.timestamp_micros(F.lit(_micros(start))))
+            if end is not None:
+                frame = frame.where(_column(one.time) <= F.timestamp_micros(F.lit(_micros(end))))
+    except PySparkException as error:
+        raise unreadable(error) from error
+    return frame
+
+
+def _hashed(
+    entities: Entities, keys: tuple[str, ...], wanted: list[Wanted]
+) -> Callable[[DataFrame, list[str]], Column]:
+    """One hash for all keys that the kernel holds for equal, whatever type each side has."""
+    from pyspark.sql import functions as F
+
+    numbers = []
+    for key in keys:
+        kinds = [entities.schema.field(key).type, *(one.opened.schema.field(one.keys[key]).type for one in wanted)]
+        wholes = [pa.types.is_integer(kind) for kind in kinds]
+        mixed = any(wholes) or any(map(pa.types.is_floating, kinds))
+        numbers.append("bigint" if all(wholes) else "double" if mixed else "")
+
+    def hashed(frame: DataFrame, names: list[str]) -> Column:
+        parts = []
+        for name, number in zip(names, numbers, strict=True):
+            column, kind = _column(name), frame.schema[name].dataType.typeName()
+            if number:
+                column = column.cast(number) + F.lit(0).cast(number)  # -0.0 + 0.0 is 0.0
+            elif kind == "timestamp":
+                column = F.unix_seconds(column)
+            elif kind in ("timestamp_ntz", "date"):
+                # Naive times and dates are in UTC, whatever the time zone of the session.
+                column = F.unix_date(column.cast("date")).cast("bigint") * 86400
+                if kind == "timestamp_ntz":
+                    column += F.hour(_column(name)) * 3600 + F.minute(_column(name)) * 60 + F.second(_column(name))
+            parts.append(column)
+        return F.xxhash64(*parts) if parts else F.lit(0).cast("bigint")
+
+    return hashed
+
+
+def _check(ours: pa.DataType, theirs: pa.DataType) -> None:
+    """Raise DefinitionError here, not in a worker, for keys that can't be compared."""
+    one, other = _sample(ours), _sample(theirs)
+    if one is not None and other is not None:
+        comparable(one, other)
+
+
+def _sample(kind: pa.DataType) -> pa.Array | None:
+    """One value of the type; None where we have none."""
+    value: Any = None
+    for value in (0, "", b"", [], {}):
+        try:
+            return pa.array([value]).cast(kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            continue
+    return None
+
+
+def _buckets(spark: SparkSession, rows: int) -> int:
+    parallel = int(spark.conf.get("spark.sql.shuffle.partitions") or 2)
+    return max(-(-rows // ROWS_A_BUCKET), min(parallel, -(-rows // FEWEST)), 1)
+
+
+def _column(name: str) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _micros(time: Any) -> int:
+    return int(pa.scalar(time, UTC_TIME).value)
+
+
+def unreadable(error: Exception) -> StorageError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return StorageError(f"Spark could not make the training set: {lines[0]}", hint="Spark's own log says more.")
