@@ -1,6 +1,6 @@
 """Training sets by Spark: the engine's executor beside Feast's own Spark store, on the same Delta tables.
 
-Usage: python -m benchmarks.features_spark [ROWS ASKED ROWS_A_KEY]. Prints one line of JSON a side and round: wall seconds
+Usage: python -m benchmarks.features_spark [ROWS ASKED ROWS_A_KEY]. Prints a line of JSON a side and round: wall seconds
 of a training set of three views, counted and summed in Spark, and what tells whether the answers are equal. Both sides
 run in one session, turn about, after a small retrieval each.
 """

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.features.seeing import Sight
+from lakehouse.features.seeing import Sight, content_of
+from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Column
 
-CELL, ENTITY = "cell", "entity"
+KEY, CELL, ENTITY = "_key", "_cell", "_entity"
+"""Columns of ours; no feature begins with an underscore."""
 OUT_ROWS = 100_000
 """Rows that are handed back at a time."""
 
@@ -32,6 +35,10 @@ class View:
     schema: pa.Schema
     """The rows in the types in which training gets them."""
 
+    @property
+    def struct(self) -> pa.DataType:
+        return pa.struct(list(self.schema))
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -47,6 +54,8 @@ class Bucket:
     """The type of the entity rows' time where it comes as whole numbers: Spark knows no nanoseconds."""
     given: tuple[str, ...]
     """The entity rows' columns."""
+    parted: bool = False
+    """Whether some keys are split: then a view's whole row comes back, as a struct, for :class:`Newest` to choose."""
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         entities: list[pa.RecordBatch] = []
@@ -62,22 +71,65 @@ class Bucket:
         times = times if self.unit is None else times.cast(self.unit)
         answer = asked.select(self.given)
         for number, (view, parts) in enumerate(zip(self.views, rows, strict=True)):
-            for place, values in enumerate(_seen(view, asked, times, parts)):
-                answer = answer.append_column(f"view{number}_{place}", values)
+            table, index = _seen(view, asked, times, parts)
+            if self.parted:
+                answer = answer.append_column(f"view{number}", _structs(table.select(view.schema.names), index))
+            else:
+                answer = _with_features(answer, number, view, table, index)
         yield from answer.to_batches(max_chunksize=OUT_ROWS)
 
 
-def _seen(view: View, asked: pa.Table, times: Column, parts: list[pa.RecordBatch]) -> Iterator[Column]:
+@dataclass(frozen=True)
+class Newest:
+    """Called with what buckets say of split keys: the entity rows of one part, each with all its answers.
+
+    An entity row comes back once, with the features of the newest of its answers in each view, ties as ever.
+    """
+
+    views: tuple[View, ...]
+    given: tuple[str, ...]
+    """The entity rows' columns; the first one numbers them."""
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        parts = list(batches)
+        if not parts:
+            return
+        table = pa.Table.from_batches(parts).combine_chunks()
+        rows, firsts = np.unique(table.column(0).to_numpy(), return_index=True)
+        answer = table.select(self.given).take(pa.array(firsts))
+        for number, view in enumerate(self.views):
+            column = table.column(len(self.given) + number).combine_chunks()
+            there = pc.is_valid(column)
+            column, of = column.filter(there), table.column(0).filter(there)
+            found = pa.table(column.flatten(), names=view.schema.names).cast(view.schema)
+            sight = view.sight
+            made = found.column(sight.created) if sight.created else None
+            content = content_of(found, sight.telling)
+            spots = latest([of], found.column(sight.time), created=made, content=content)
+            index = np.full(len(rows), -1, np.int64)
+            index[np.searchsorted(rows, of.to_numpy()[spots])] = spots
+            answer = _with_features(answer, number, view, found, pa.array(index, mask=index < 0))
+        yield from answer.to_batches(max_chunksize=OUT_ROWS)
+
+
+def _with_features(answer: pa.Table, number: int, view: View, table: pa.Table, index: pa.Array) -> pa.Table:
+    for place, name in enumerate(view.features):
+        answer = answer.append_column(f"view{number}_{place}", table.column(name).take(index))
+    return answer
+
+
+def _structs(table: pa.Table, index: pa.Array) -> pa.Array:
+    taken = table.take(index).combine_chunks()
+    columns = [column.combine_chunks() for column in taken.columns]
+    return pa.StructArray.from_arrays(columns, fields=list(table.schema), mask=pc.is_null(index))
+
+
+def _seen(view: View, asked: pa.Table, times: Column, parts: list[pa.RecordBatch]) -> tuple[pa.Table, pa.Array]:
+    """A view's rows, and which of them each entity row sees."""
     schema = view.schema.append(pa.field(CELL, pa.int32()))
-    if not parts:
-        yield from (pa.nulls(asked.num_rows, schema.field(name).type) for name in view.features)
-        return
-    table = pa.Table.from_batches(parts)
-    table = table.cast(pa.schema([schema.field(name) for name in table.column_names])).combine_chunks()
+    table = pa.Table.from_batches(parts).cast(schema).combine_chunks() if parts else schema.empty_table()
     spots = view.sight.spots([asked.column(name) for name in view.keys], times, table)
-    index = pa.array(spots, mask=spots < 0)
-    for name in view.features:
-        yield table.column(name).take(index)
+    return table, pa.array(spots, mask=spots < 0)
 
 
 def _rows(column: pa.StructArray, cells: pa.Array) -> pa.RecordBatch:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakehouse.errors import StorageError
-from lakehouse.features.bucket import CELL, ENTITY, Bucket, View
+from lakehouse.features.bucket import CELL, ENTITY, KEY, Bucket, Newest, View
 from lakehouse.features.reading import UTC_TIME
 from lakehouse.features.retrieval import Span, Wanted, bounds_of
+from lakehouse.features.skew import column as _column
+from lakehouse.features.skew import hot_keys, in_cells
 from lakehouse.kernels.keys import comparable
 
 if TYPE_CHECKING:
@@ -76,40 +78,64 @@ def _met(
     from pyspark.sql.types import StructField, StructType
 
     views = [_view(one, entities, keys) for one in wanted]
-    frames = [_read(spark, one, view, entities.span) for one, view in zip(wanted, views, strict=True)]
     hashed = _hashed(entities, keys, wanted)
     own = [entities.column(key) for key in keys]
     key = hashed(entities.frame, own)
     if keys:  # Rows without a whole key match nothing: spread, so that they burden no bucket.
         whole = reduce(lambda one, other: one & other, (F.col(name).isNotNull() for name in own))
         key = F.when(whole, key).otherwise(F.xxhash64(ROW))
-    inputs = [(key, entities.frame)]
+    asked = entities.frame.withColumn(KEY, key)
+    frames = []
+    for one, view in zip(wanted, views, strict=True):
+        frame = _read(spark, one, view, entities.span)
+        frames.append(frame.withColumn(KEY, hashed(frame, [one.keys[key] for key in keys])))
+    counts = [entities.rows, *(one.opened.rows for one in wanted)]
+    hot = hot_keys(asked, frames, ROWS_A_BUCKET) if max(counts) > ROWS_A_BUCKET else []
+    buckets = _buckets(spark, sum(counts) + sum(one.more for one in hot))
+
+    inputs = [in_cells(spark, asked, ROW, hot, asks=True)]
     for one, frame in zip(wanted, frames, strict=True):
-        inputs.append((hashed(frame, [one.keys[key] for key in keys]), frame))
-    total = entities.rows + sum(one.opened.rows for one in wanted)
-    buckets = _buckets(spark, total)
-    types = [frame.schema for _, frame in inputs]
-    tagged = [ENTITY, *(f"view{number}" for number in range(len(wanted)))]
-    parts = []
-    for place, (key, frame) in enumerate(inputs):
-        columns = [F.lit(None).cast(kind).alias(tag) for kind, tag in zip(types, tagged, strict=True)]
-        columns[place] = F.struct(*(_column(name) for name in frame.columns)).alias(tagged[place])
-        parts.append(frame.select(key.alias("key"), F.lit(0).alias(CELL), *columns))
-    rows = reduce(lambda one, other: one.unionAll(other), parts)
-    rows = rows.repartitionById(buckets, F.pmod("key", F.lit(buckets)).cast("int")).drop("key")
-    bucket = Bucket(tuple(views), entities.column(entities.time), entities.unit, tuple(entities.frame.columns))
+        inputs.append(in_cells(spark, frame, one.time, hot, asks=False))
+    rows = _tagged(inputs)
+    rows = rows.repartitionById(buckets, F.pmod(KEY, F.lit(buckets)).cast("int")).drop(KEY)
+    given = tuple(entities.frame.columns)
+    parted = any(one.seen > 1 for one in hot)
+    bucket = Bucket(tuple(views), entities.column(entities.time), entities.unit, given, parted)
     fields = [view.schema.field(feature) for view in views for feature in view.features]
     new = [StructField(f"f{number}", from_arrow_type(field.type)) for number, field in enumerate(fields)]
-    met = rows.mapInArrow(_run(bucket), StructType([*types[0], *new]))
+    done = StructType([*entities.frame.schema, *new])
+    if parted:
+        kinds = [StructField(f"view{number}", from_arrow_type(view.struct)) for number, view in enumerate(views)]
+        met = rows.mapInArrow(_run(bucket), StructType([*entities.frame.schema, *kinds]))
+        met = met.repartitionById(buckets, F.pmod(F.xxhash64(ROW), F.lit(buckets)).cast("int"))
+        met = met.mapInArrow(_run(Newest(tuple(views), given)), done)
+    else:
+        met = rows.mapInArrow(_run(bucket), done)
     renamed = [ROW, *(f"c{number}" for number in range(len(met.columns) - 1))]
     schema = entities.schema
     for name, field in zip(names, fields, strict=True):
         schema = schema.append(field.with_name(name))
-    notes.append(f"{', '.join(one.name for one in wanted)}: joined by Spark in {buckets} bucket(s) of keys")
+    split = f", {len(hot)} key(s) split" if hot else ""
+    notes.append(f"{', '.join(one.name for one in wanted)}: joined by Spark in {buckets} bucket(s) of keys{split}")
     return replace(entities, frame=met.toDF(*renamed), names=(*entities.names, *names), schema=schema)
 
 
-def _run(bucket: Bucket) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _tagged(inputs: Sequence[DataFrame]) -> DataFrame:
+    """All inputs as one frame: KEY, CELL, and for each input a struct, null in the rows of the others."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import StructType
+
+    kinds = [StructType([field for field in one.schema if field.name not in (KEY, CELL)]) for one in inputs]
+    tags = [ENTITY, *(f"view{number}" for number in range(len(inputs) - 1))]
+    parts = []
+    for place, frame in enumerate(inputs):
+        columns = [F.lit(None).cast(kind).alias(tag) for kind, tag in zip(kinds, tags, strict=True)]
+        columns[place] = F.struct(*(_column(name) for name in kinds[place].names)).alias(tags[place])
+        parts.append(frame.select(KEY, CELL, *columns))
+    return reduce(lambda one, other: one.unionAll(other), parts)
+
+
+def _run(bucket: Bucket | Newest) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     return lambda batches: bucket(batches)  # Spark wants a function
 
 
@@ -199,12 +225,6 @@ def _sample(kind: pa.DataType) -> pa.Array | None:
 def _buckets(spark: SparkSession, rows: int) -> int:
     parallel = int(spark.conf.get("spark.sql.shuffle.partitions") or 2)
     return max(-(-rows // ROWS_A_BUCKET), min(parallel, -(-rows // FEWEST)), 1)
-
-
-def _column(name: str) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def _micros(time: Any) -> int:

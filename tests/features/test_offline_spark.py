@@ -12,9 +12,10 @@ from deltalake import write_deltalake
 from feast import FeatureStore
 
 from lakehouse.errors import DefinitionError, UsageError
+from lakehouse.features import spark_rows
 from lakehouse.features.knowledge import known_by
 from tests.features.conftest import US
-from tests.features.test_offline_cases import FIRST, FORMS, Row, as_table, feature_rows, open_world, oracle, questions
+from tests.features.test_offline_cases import FIRST, Row, as_table, feature_rows, open_world, oracle, questions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,6 +27,7 @@ REFERENCES = [f"{view}:{name}" for view in ("single", "pair", "kept") for name i
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureStore, list[Row]]:
     folder = tmp_path_factory.mktemp("spark_cases")
     rows = feature_rows(random.Random(11))
+    rows += [{**row, "number": 0} for row in rows if row["number"] is not None and row["number"] < 25]
     for part in range(3):
         write_deltalake(folder / "rows", as_table(rows[part::3]), mode="append")
     return open_world(folder), rows
@@ -38,19 +40,31 @@ def ask(store: FeatureStore, executor: str, entities: Any, created: bool = False
     )
 
 
-@pytest.mark.parametrize("created", [False, True])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "created", "most"),
+    [("zone", False, None), ("text", True, None), ("naive", False, 40), ("zone", True, 40), ("text", False, 130)],
+)
 def test_it_is_what_the_process_and_plain_python_say(
-    spark: SparkSession, world: tuple[FeatureStore, list[Row]], form: str, created: bool
+    spark: SparkSession,
+    world: tuple[FeatureStore, list[Row]],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    created: bool,
+    most: int | None,
 ) -> None:
     store, rows = world
+    monkeypatch.setattr(spark_rows, "ROWS_A_BUCKET", most or spark_rows.ROWS_A_BUCKET)
     asked, frame = questions(random.Random(form), form)
+    for place in range(0, len(asked), 3):  # a third of them is of one key
+        asked[place] |= {"number": 0, "letter": "a"}
+        frame.loc[place, ["number", "letter"]] = 0, "a"
     by_spark, in_process = (ask(store, executor, frame, created) for executor in ("spark", "process"))
     got = by_spark.to_arrow()
     assert got.equals(in_process.to_arrow())
     assert got.schema.metadata == in_process.to_arrow().schema.metadata
     pd.testing.assert_frame_equal(by_spark.to_df(), in_process.to_df())
-    assert "joined by Spark" in by_spark.notes[0]
+    assert ("key(s) split" in "".join(by_spark.notes)) == (most is not None)
+    assert all("joined by Spark" in note for note in by_spark.notes)
     assert not in_process.notes
     seen = 0
     for place, (row, found) in enumerate(zip(asked, got.to_pylist(), strict=True)):
