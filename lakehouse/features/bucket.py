@@ -17,7 +17,7 @@ from lakehouse.features.seeing import Sight, content_of
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Column
 
-KEY, CELL, ENTITY = "_key", "_cell", "_entity"
+KEY, CELL, INPUT = "_key", "_cell", "_input"
 """Columns of ours; no feature begins with an underscore."""
 OUT_ROWS = 100_000
 """Rows that are handed back at a time."""
@@ -42,13 +42,16 @@ class View:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Called with the batches of one bucket. Their columns: CELL, ENTITY (a struct), then a struct for each view.
+    """Called with the batches of one bucket. Their columns: CELL, INPUT, then slots that the inputs share.
 
-    Each row belongs to one of these inputs, the others are null. Rows meet only within their cell. The entity rows
-    come back with one column for each feature after their own, in no particular order, none twice.
+    Each row belongs to one input: 0 are the entity rows, then come the views. Rows meet only within their cell. The
+    entity rows come back, each as often as it came, with one column for each feature after their own, in no particular
+    order.
     """
 
     views: tuple[View, ...]
+    layouts: tuple[tuple[int, ...], ...]
+    """For each input the slots of its columns, in order."""
     time: str
     unit: pa.DataType | None
     """The type of the entity rows' time where it comes as whole numbers: Spark knows no nanoseconds."""
@@ -58,12 +61,15 @@ class Bucket:
     """Whether some keys are split: then a view's whole row comes back, as a struct, for :class:`Newest` to choose."""
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        entities: list[pa.RecordBatch] = []
-        rows: list[list[pa.RecordBatch]] = [[] for _ in self.views]
+        names = [self.given, *(view.schema.names for view in self.views)]
+        inputs: list[list[pa.RecordBatch]] = [[] for _ in names]
         for batch in batches:
-            for column, parts in zip(batch.columns[1:], (entities, *rows), strict=True):
-                if column.null_count < len(column):
-                    parts.append(_rows(column, batch.column(0)))
+            number = batch.column(1).to_numpy()
+            for one in np.unique(number):
+                part = batch if (number == one).all() else batch.filter(pa.array(number == one))
+                columns = [part.column(2 + slot) for slot in self.layouts[one]]
+                inputs[one].append(pa.RecordBatch.from_arrays([*columns, part.column(0)], [*names[one], CELL]))
+        entities, *rows = inputs
         if not entities:
             return
         asked = pa.Table.from_batches(entities).combine_chunks()
@@ -130,14 +136,3 @@ def _seen(view: View, asked: pa.Table, times: Column, parts: list[pa.RecordBatch
     table = pa.Table.from_batches(parts).cast(schema).combine_chunks() if parts else schema.empty_table()
     spots = view.sight.spots([asked.column(name) for name in view.keys], times, table)
     return table, pa.array(spots, mask=spots < 0)
-
-
-def _rows(column: pa.StructArray, cells: pa.Array) -> pa.RecordBatch:
-    """The rows of an input as columns of their own, with the cell that each is in."""
-    if column.null_count:
-        there = pc.is_valid(column)
-        column, cells = column.filter(there), cells.filter(there)
-    fields = [pa.field(one.name, one.type) for one in column.type]
-    return pa.RecordBatch.from_arrays(
-        [*column.flatten(), cells], schema=pa.schema([*fields, pa.field(CELL, cells.type)])
-    )

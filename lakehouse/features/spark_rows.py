@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakehouse.errors import StorageError
-from lakehouse.features.bucket import CELL, ENTITY, KEY, Bucket, Newest, View
+from lakehouse.features.bucket import CELL, INPUT, KEY, Bucket, Newest, View
 from lakehouse.features.reading import UTC_TIME
 from lakehouse.features.retrieval import Span, Wanted, bounds_of
-from lakehouse.features.skew import column as _column
-from lakehouse.features.skew import hot_keys, in_cells
+from lakehouse.features.skew import column, hot_keys, in_cells
 from lakehouse.kernels.keys import comparable
 
 if TYPE_CHECKING:
@@ -96,11 +95,11 @@ def _met(
     inputs = [in_cells(spark, asked, ROW, hot, asks=True)]
     for one, frame in zip(wanted, frames, strict=True):
         inputs.append(in_cells(spark, frame, one.time, hot, asks=False))
-    rows = _tagged(inputs)
+    rows, layouts = _as_one(inputs)
     rows = rows.repartitionById(buckets, F.pmod(KEY, F.lit(buckets)).cast("int")).drop(KEY)
     given = tuple(entities.frame.columns)
     parted = any(one.seen > 1 for one in hot)
-    bucket = Bucket(tuple(views), entities.column(entities.time), entities.unit, given, parted)
+    bucket = Bucket(tuple(views), layouts, entities.column(entities.time), entities.unit, given, parted)
     fields = [view.schema.field(feature) for view in views for feature in view.features]
     new = [StructField(f"f{number}", from_arrow_type(field.type)) for number, field in enumerate(fields)]
     done = StructType([*entities.frame.schema, *new])
@@ -120,19 +119,32 @@ def _met(
     return replace(entities, frame=met.toDF(*renamed), names=(*entities.names, *names), schema=schema)
 
 
-def _tagged(inputs: Sequence[DataFrame]) -> DataFrame:
-    """All inputs as one frame: KEY, CELL, and for each input a struct, null in the rows of the others."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StructType
+def _as_one(inputs: Sequence[DataFrame]) -> tuple[DataFrame, tuple[tuple[int, ...], ...]]:
+    """All inputs as one frame: KEY, CELL, INPUT, then slots of values; and for each input the slots of its columns.
 
-    kinds = [StructType([field for field in one.schema if field.name not in (KEY, CELL)]) for one in inputs]
-    tags = [ENTITY, *(f"view{number}" for number in range(len(inputs) - 1))]
+    An input takes slots of its columns' types, whoever else uses them: inputs of one shape leave none empty.
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DataType
+
+    slots: list[DataType] = []
+    layouts = []
+    for frame in inputs:
+        layout: dict[int, str] = {}
+        for field in frame.drop(KEY, CELL).schema:
+            free = (slot for slot, kind in enumerate(slots) if kind == field.dataType and slot not in layout)
+            slot = next(free, len(slots))
+            slots += [field.dataType] if slot == len(slots) else []
+            layout[slot] = field.name
+        layouts.append(layout)
     parts = []
-    for place, frame in enumerate(inputs):
-        columns = [F.lit(None).cast(kind).alias(tag) for kind, tag in zip(kinds, tags, strict=True)]
-        columns[place] = F.struct(*(_column(name) for name in kinds[place].names)).alias(tags[place])
-        parts.append(frame.select(KEY, CELL, *columns))
-    return reduce(lambda one, other: one.unionAll(other), parts)
+    for number, (frame, layout) in enumerate(zip(inputs, layouts, strict=True)):
+        values = [
+            (column(layout[slot]) if slot in layout else F.lit(None).cast(kind)).alias(f"_slot{slot}")
+            for slot, kind in enumerate(slots)
+        ]
+        parts.append(frame.select(KEY, CELL, F.lit(number).alias(INPUT), *values))
+    return reduce(lambda one, other: one.unionAll(other), parts), tuple(tuple(layout) for layout in layouts)
 
 
 def _run(bucket: Bucket | Newest) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -158,15 +170,15 @@ def _read(spark: SparkSession, one: Wanted, view: View, span: Span) -> DataFrame
     try:
         reader = spark.read.format("delta").option("versionAsOf", str(one.opened.version))
         frame = reader.load(one.opened.location)
-        frame = frame.select(*(_column(name) for name in view.schema.names))
+        frame = frame.select(*(column(name) for name in view.schema.names))
         for name in (*one.keys.values(), one.time):
-            frame = frame.where(_column(name).isNotNull())
+            frame = frame.where(column(name).isNotNull())
         if frame.schema[one.time].dataType.typeName() == "timestamp":
             start, end = bounds_of(span, one.ttl)
             if start is not None:
-                frame = frame.where(_column(one.time) >= F.timestamp_micros(F.lit(_micros(start))))
+                frame = frame.where(column(one.time) >= F.timestamp_micros(F.lit(_micros(start))))
             if end is not None:
-                frame = frame.where(_column(one.time) <= F.timestamp_micros(F.lit(_micros(end))))
+                frame = frame.where(column(one.time) <= F.timestamp_micros(F.lit(_micros(end))))
     except PySparkException as error:
         raise unreadable(error) from error
     return frame
@@ -188,17 +200,17 @@ def _hashed(
     def hashed(frame: DataFrame, names: list[str]) -> Column:
         parts = []
         for name, number in zip(names, numbers, strict=True):
-            column, kind = _column(name), frame.schema[name].dataType.typeName()
+            part, kind = column(name), frame.schema[name].dataType.typeName()
             if number:
-                column = column.cast(number) + F.lit(0).cast(number)  # -0.0 + 0.0 is 0.0
+                part = part.cast(number) + F.lit(0).cast(number)  # -0.0 + 0.0 is 0.0
             elif kind == "timestamp":
-                column = F.unix_seconds(column)
+                part = F.unix_seconds(part)
             elif kind in ("timestamp_ntz", "date"):
                 # Naive times and dates are in UTC, whatever the time zone of the session.
-                column = F.unix_date(column.cast("date")).cast("bigint") * 86400
+                part = F.unix_date(part.cast("date")).cast("bigint") * 86400
                 if kind == "timestamp_ntz":
-                    column += F.hour(_column(name)) * 3600 + F.minute(_column(name)) * 60 + F.second(_column(name))
-            parts.append(column)
+                    part += F.hour(column(name)) * 3600 + F.minute(column(name)) * 60 + F.second(column(name))
+            parts.append(part)
         return F.xxhash64(*parts) if parts else F.lit(0).cast("bigint")
 
     return hashed
