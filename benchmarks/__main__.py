@@ -23,6 +23,7 @@ from benchmarks.jdbc import jdbc
 from benchmarks.kafka import kafka
 from benchmarks.machine import load, pin_cores
 from benchmarks.measure import BenchmarkError
+from benchmarks.online import online
 from benchmarks.planning import planning
 from benchmarks.runs import month, unchanged
 from benchmarks.silver import silver
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "silver": silver,
     "gold": gold,
     "features": features,
+    "online": online,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

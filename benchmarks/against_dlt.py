@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from deltalake import DeltaTable
 
+from benchmarks.environment import environment
 from benchmarks.figures import Figure
-from benchmarks.machine import REPOSITORY
 from benchmarks.measure import BenchmarkError, Cost, in_turn, run
 from benchmarks.workbench import Workbench
 
@@ -19,7 +18,7 @@ LOCK = Path(__file__).with_name("requirements-dlt.lock")
 
 def dlt(bench: Workbench) -> Iterator[Figure]:
     """``lakehouse ingest`` of a year of flights beside a pipeline of dlt; wall time and peak memory."""
-    project, into, python = bench.copy("dlt"), bench.folder / "dlt-tables", _environment()
+    project, into, python = bench.copy("dlt"), bench.folder / "dlt-tables", environment("dlt", LOCK)
     bench.stage(project)
     folder = project / "data" / "raw" / "flights"
     script = str(Path(__file__).with_name("dlt_flights.py"))
@@ -46,16 +45,3 @@ def dlt(bench: Workbench) -> Iterator[Figure]:
     how = "`lakehouse ingest` of 12 monthly CSV files into a new table, the whole process with the start of Spark"
     yield bench.wall("dlt", rounds, how=how, beside="peer", peer_is=peer_is)
     yield bench.memory("dlt", rounds, beside="peer", peer_is=peer_is)
-
-
-def _environment() -> str:
-    """A Python with dlt, installed once: it asks for other versions than the engine has."""
-    folder, bin_ = REPOSITORY / ".cache" / "dlt", Path(sys.executable).parent
-    python = folder / "bin" / "python"
-    uv = shutil.which("uv", path=str(bin_)) or shutil.which("uv")
-    if uv is None:
-        raise BenchmarkError("uv is not there; make setup installs it")
-    if not python.exists():
-        run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], REPOSITORY)
-    run([uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(LOCK)], REPOSITORY)
-    return str(python)

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.environment import environment
 from benchmarks.feast_training import FEATURES, VIEWS
 from benchmarks.figures import Figure
 from benchmarks.machine import REPOSITORY
@@ -28,7 +29,7 @@ FASTER = {10: 4, 1_000: 10}
 
 def features(bench: Workbench) -> Iterator[Figure]:
     """CPU seconds and memory of the same training set, for few and for many rows a key."""
-    theirs = _environment()
+    theirs = environment("feast-duckdb", LOCK)
     version = next(line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("duckdb=="))
     for rows_a_key, asked in SHAPES.items():
         folder = bench.folder / f"features-{rows_a_key}"
@@ -115,16 +116,3 @@ def _write(folder: Path, rows_a_key: int, asked: int) -> None:
         pq.write_table(pa.table(columns), folder / f"v{view}.parquet")
     entities = pa.table({"user_id": pa.array(rng.integers(0, keys, asked)), "event_timestamp": times(asked)})
     pq.write_table(entities, folder / "entities.parquet")
-
-
-def _environment() -> str:
-    """A Python with Feast's duckdb store, installed once: the engine doesn't need it."""
-    folder, bin_ = REPOSITORY / ".cache" / "feast-duckdb", Path(sys.executable).parent
-    python = folder / "bin" / "python"
-    uv = shutil.which("uv", path=str(bin_)) or shutil.which("uv")
-    if uv is None:
-        raise BenchmarkError("uv is not there; make setup installs it")
-    if not python.exists():
-        run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], REPOSITORY)
-    run([uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(LOCK)], REPOSITORY)
-    return str(python)

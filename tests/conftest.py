@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # in its own summary it may be too deep in calls to be imported
+import hypothesis  # here: in its own summary it may be too deep in calls to be imported
 import pytest
 
 from lakehouse.config import Project, load_project
 from tests.torture import Torture
+
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -28,7 +31,7 @@ def _projects_stay_apart() -> Iterator[None]:
     path = list(sys.path)
     yield
     sys.path[:] = path
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         file = getattr(module, "__file__", None)
         if name.partition(".")[0] == "jobs" and file and not Path(file).is_relative_to(REPOSITORY):
             del sys.modules[name]

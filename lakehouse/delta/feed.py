@@ -62,7 +62,7 @@ class Feed:
                 if len(found) > most:
                     break
         except (DeltaError, pyarrow.ArrowException, OSError) as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         return found
 
     def _by_spark(self, session: SparkSession, name: str, most: int) -> set[Any]:
@@ -73,7 +73,7 @@ class Feed:
             feed = session.read.format("delta").options(**options).load(str(self.path))
             rows = feed.select(column(name).spark).distinct().limit(most + 1).toArrow()
         except PySparkException as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         return _in_python(rows.column(0), name)
 
 
@@ -110,7 +110,7 @@ def _check(path: Path, after: int, upto: int, between: list[dict[str, Any]]) -> 
     try:
         table = DeltaTable(str(path), version=after if between else upto)
     except DeltaError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
     configurations = [table.metadata().configuration, *(content.get("configuration", {}) for content in between)]
     if any(configuration.get(FEED) != "true" for configuration in configurations):
         raise NoFeedError("kept no change feed")
@@ -130,6 +130,7 @@ def _in_python(values: Any, name: str) -> set[Any]:
         raise NoFeedError(f"has a value of '{name}' that can't be looked for: {error}") from error
 
 
-def _unreadable(error: Exception) -> NoFeedError:
+def unreadable(error: Exception) -> NoFeedError:
+    """What is said of a feed that an error came of."""
     first = next(iter(str(error).splitlines()), type(error).__name__)
     return NoFeedError(f"has a change feed that can't be read: {first[:200]}")

@@ -8,11 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from lakehouse.delta.feed import NoFeedError, read_feed
+from lakehouse.delta.feed import NoFeedError, read_feed, unreadable
 from lakehouse.features.reading import OpenTable, plain_type
 from lakehouse.quality.literals import column
 
 __all__ = ["NoFeedError", "changed_keys"]
+MOST = 1_000_000
+"""Rows of a feed that are held at a time, beside the distinct keys."""
 
 
 def changed_keys(opened: OpenTable, after: int, keys: Sequence[str]) -> pa.Table:
@@ -32,10 +34,19 @@ def changed_keys(opened: OpenTable, after: int, keys: Sequence[str]) -> pa.Table
     try:
         quoted = [column(name).duckdb for name in keys]
         stream = opened.delta.load_cdf(starting_version=after + 1, ending_version=opened.version, columns=quoted)
-        table = pa.RecordBatchReader.from_stream(stream).read_all()
+        batches = pa.RecordBatchReader.from_stream(stream)
+        kinds = pa.schema([pa.field(name, plain_type(batches.schema.field(name).type)) for name in keys])
+        found = kinds.empty_table()
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches:
+            waiting.append(batch.select(list(keys)).cast(kinds))
+            if sum(one.num_rows for one in waiting) > max(MOST, found.num_rows):
+                found, waiting = _distinct([found, pa.Table.from_batches(waiting)]), []
     except (DeltaError, pa.ArrowException, OSError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise NoFeedError(f"has a change feed that can't be read: {first[:200]}") from error
-    fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in keys]
-    table = table.select(list(keys)).cast(pa.schema(fields))
-    return table.group_by(list(keys), use_threads=False).aggregate([])
+        raise unreadable(error) from error
+    return _distinct([found, pa.Table.from_batches(waiting, kinds)])
+
+
+def _distinct(tables: list[pa.Table]) -> pa.Table:
+    whole = pa.concat_tables(tables)
+    return whole.group_by(whole.column_names, use_threads=False).aggregate([])

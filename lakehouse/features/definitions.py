@@ -26,7 +26,7 @@ from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.features.choosing import Chosen
 from lakehouse.features.pinned import Tables, portable
 from lakehouse.features.settings import read_settings
-from lakehouse.features.source import CLASS, delta_source
+from lakehouse.features.source import CLASS, delta_source, view_source
 
 CHANGING = ("meta", "project", "body", "batch_source", "stream_source")
 """Of Feast's descriptions: what says nothing of the values, or is said with the view."""
@@ -91,7 +91,7 @@ def changed_code(store: FeatureStore, definitions: Mapping[str, Any]) -> list[st
 
 def _view(store: FeatureStore, view: FeatureView) -> dict[str, Any]:
     """A view with where its table is, in words that hold on any machine."""
-    source = copy.copy(delta_source(view.batch_source, view.name))
+    source = copy.copy(view_source(view, view.name))
     if source.path is not None:
         source.path = portable(source, store.config)
     said = json.loads(source.to_proto().custom_options.configuration)

@@ -79,9 +79,9 @@ def applied_views(project: Project) -> list[View] | None:
 
 def definition(view: FeatureView) -> str:
     """Changes when the records that are published of a view would: not with a description, a tag or a ttl."""
-    from lakehouse.features.source import delta_source
+    from lakehouse.features.source import view_source
 
-    source = delta_source(view.batch_source, view.name)
+    source = view_source(view, view.name)
     columns = [(field.name, str(field.dtype)) for field in (*view.entity_columns, *view.features)]
     times = (source.timestamp_field, source.created_timestamp_column)
     parts = [view.entities, columns, times, sorted(source.field_mapping.items())]

@@ -96,9 +96,9 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
     Each key gets its newest row up to ``now`` (UTC) and all that are dated later; the reader takes the one that is due.
     Keys that left the table get a tombstone. Written are just the keys that the table's feed names since the version
     that the store holds; all of them, beside what is read, where the feed does not tell, where the view's columns are
-    others, and in a new store. The version is marked after the records, in
-    the store itself, and read back; for a store of Feast's see :mod:`lakehouse.features.ledger`.
-    A table of the project that fails its gate is not published, unless the view is pinned to a version of it.
+    others, and in a new store. The version is marked after the records, in the store itself, and read back; for a store
+    of Feast's see :mod:`lakehouse.features.ledger`. A table of the project that fails its gate is not published, unless
+    the view is pinned to a version of it.
     Raises GateError, NotBuiltError, DefinitionError, LockedError, OnlineStoreError.
     """
     started = time.monotonic()

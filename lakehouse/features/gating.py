@@ -59,8 +59,8 @@ def _newest(beside: TableState) -> list[dict[str, Any]]:
 def _blocked(beside: TableState, opened: OpenTable) -> bool:
     """Whether rows stopped a build of the definition that the table is made by, and none has succeeded since."""
     stopped = beside.rows("SELECT _origin, max(_batch) AS last FROM t WHERE _kind = 'blocking' GROUP BY _origin")
-    made = [(row["_origin"], opened.delta.transaction_version(row["_origin"]), row["last"]) for row in stopped]
-    return any(cursor is not None and cursor < last for _, cursor, last in made)
+    made = [(opened.delta.transaction_version(row["_origin"]), row["last"]) for row in stopped]
+    return any(cursor is not None and cursor < last for cursor, last in made)
 
 
 def _built_since(opened: OpenTable, origin: str, batch: int) -> bool:

@@ -22,7 +22,6 @@ from feast.feature_view import FeatureView
 from feast.infra.key_encoding_utils import deserialize_entity_key
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
-from feast.value_type import ValueType
 
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import HEADER, UNKNOWN, Layout, Reader, layout_of, tombstone
@@ -92,7 +91,7 @@ class FeastPublication:
         self._reader = Reader(layout)
         self._refresh = ""
         self._conversions: list[tuple[str, Callable[[Any], list[Value]]]] = [
-            (field.name, Conversion(_type(field)).to_proto) for field in view.features
+            (field.name, Conversion(field.dtype.to_value_type()).to_proto) for field in view.features
         ]
 
     @property
@@ -174,8 +173,3 @@ def _unusable(file: Path, error: Exception) -> OnlineStoreError:
         f"{file}, which says how far views were published, can't be used: {error}",
         hint="Make room, or the folder writable, then publish again.",
     )
-
-
-def _type(field: Any) -> ValueType:
-    found: ValueType = field.dtype.to_value_type()
-    return found

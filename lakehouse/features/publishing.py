@@ -102,7 +102,7 @@ def _publish(
     tables: Collection[str] | None,
 ) -> Iterator[Published]:
     from lakehouse.features.engine import publish_view
-    from lakehouse.features.source import delta_source
+    from lakehouse.features.source import view_source
 
     every = {view.name: view for view in store.list_feature_views() if view.online}
     if not every:
@@ -112,7 +112,7 @@ def _publish(
             raise UsageError(f"no online feature view '{name}'", hint=did_you_mean(name, every))
     failed: list[LakehouseError] = []
     for view in [every[name] for name in names] or sorted(every.values(), key=lambda view: view.name):
-        if tables is not None and delta_source(view.batch_source, view.name).label not in tables:
+        if tables is not None and view_source(view, view.name).label not in tables:
             continue
         tell(view.name, None)
         try:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.reading import UTC_TIME, OpenTable
-from lakehouse.features.source import DeltaSource, delta_source
+from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
@@ -47,10 +48,10 @@ class ViewRows:
     @staticmethod
     def of(config: RepoConfig, view: FeatureView, now: datetime) -> ViewRows:
         """Open the view's table. Raises NotBuiltError where there is none, DefinitionError for other sources."""
-        source = delta_source(view.batch_source, view.name)
+        source = view_source(view, view.name)
         return ViewRows(view, source, source.open(config), now)
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         return Layout(tuple((one.name, kind_of(one.dtype.to_value_type())) for one in self.view.features))
 
@@ -90,15 +91,15 @@ class ViewRows:
 
         ``keys`` has the table's columns of the join keys.
         """
-        table = self.opened.read_where(self.columns, keys)
-        encoded = self._encoded(keys).unique().drop_null()
-        found = []
-        for there, records in self.batches(table):
-            found.append(pa.array(there, pa.large_binary()))
-            yield there, records, []
-        known = pa.chunked_array(found, pa.large_binary())
-        gone = encoded.filter(pc.invert(pc.is_in(encoded, value_set=known)))
-        yield [], [], gone.to_pylist()
+        for start in range(0, keys.num_rows, AT_ONCE):
+            part = keys.slice(start, AT_ONCE)
+            found = []
+            for there, records in self.batches(self.opened.read_where(self.columns, part)):
+                found.append(pa.array(there, pa.large_binary()))
+                yield there, records, []
+            encoded = self._encoded(part).unique().drop_null()
+            known = pa.chunked_array(found, pa.large_binary())
+            yield [], [], encoded.filter(pc.invert(pc.is_in(encoded, value_set=known))).to_pylist()
 
     def batches(self, table: pa.Table) -> Iterator[Batch]:
         """The records of the keys of some rows, which are all that these keys have."""
@@ -123,6 +124,10 @@ class ViewRows:
         keys = [table.column(name) for name in self.keys]
         if pc.all(due).as_py() in (True, None):
             spots = self._newest(table, keys)
+            if len(spots) > BATCH:
+                # In the order of the keys: a store that is a tree writes each of its pages once then.
+                order = pc.sort_indices(self._encoded(table.select(self.keys).take(pa.array(spots))))
+                spots = spots[order.to_numpy()]
             return spots, np.ones(len(spots), np.int64)
         now, later = (np.flatnonzero(one.to_numpy(zero_copy_only=False)) for one in (due, pc.invert(due)))
         up_to_now, after = table.take(pa.array(now)), table.take(pa.array(later))
@@ -197,10 +202,26 @@ class ViewRows:
         return files if writers else []
 
 
+def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a cast keeps the values: Arrow would make a number of a text, and true of 2."""
+    if pa.types.is_large_list(wanted):
+        return bool(pa.types.is_list(given)) and _same_kind(given.value_type, wanted.value_type)
+    families = (
+        lambda one: pa.types.is_integer(one) or pa.types.is_floating(one),
+        lambda one: pa.types.is_string(one) or pa.types.is_large_string(one),
+        lambda one: pa.types.is_binary(one) or pa.types.is_large_binary(one),
+        pa.types.is_boolean,
+        pa.types.is_timestamp,
+    )
+    return bool(pa.types.is_null(given)) or any(family(given) and family(wanted) for family in families)
+
+
 def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.ChunkedArray | pa.Array:
     kind = kind_of(value_type)
     try:
         if kind != "value":
+            if not _same_kind(column.type, arrow_type(kind)):
+                raise TypeError("these are different kinds of values")
             return column.cast(arrow_type(kind))
         messages = python_values_to_proto_values(column.to_pylist(maps_as_pydicts="strict"), value_type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError) as error:

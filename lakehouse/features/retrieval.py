@@ -18,7 +18,7 @@ from lakehouse.features.entity_rows import TIME, EntityRows, of_table, require_k
 from lakehouse.features.knowledge import Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.seeing import Sight, content_of
-from lakehouse.features.source import DeltaSource, delta_source
+from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.ties import Content
@@ -81,7 +81,7 @@ def wanted_views(
         name = view.projection.name_to_use()  # type: ignore[no-untyped-call]
         parts = (reference.rpartition(":") for reference in references)
         features = tuple(dict.fromkeys(feature for prefix, _, feature in parts if prefix == name))
-        source = delta_source(view.batch_source, name)
+        source = view_source(view, name)
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         opened = source.open(config)

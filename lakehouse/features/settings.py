@@ -54,12 +54,7 @@ class Settings:
             from lakehouse.online.address import Address
             from lakehouse.online.server import RecordServer
 
-            master = str(online.get("sentinel_master", "mymaster"))
-            address = Address.of(
-                str(online.get("connection_string", "localhost:6379")),
-                sentinel=master if online.get("redis_type") == "redis_sentinel" else None,
-            )
-            return RecordServer(address, 30.0).cursors()
+            return RecordServer(Address.of_settings(online), publish_timeout_s=30.0).cursors()
         return {}
 
     @property

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from feast.batch_feature_view import BatchFeatureView
 from feast.data_source import DataSource
+from feast.feature_view import FeatureView
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.type_map import pa_to_feast_value_type
@@ -204,6 +206,21 @@ def delta_source(source: DataSource | None, name: str) -> DeltaSource:
         return source
     kind = type(source).__name__
     raise DefinitionError(f"'{name}' has a source of type {kind}", hint="DeltaOfflineStore reads DeltaSource only.")
+
+
+def view_source(view: FeatureView, name: str) -> DeltaSource:
+    """The view's table, which is what is trained and published of it.
+
+    Raises DefinitionError for a source of another kind, and for a view that would compute something of its table.
+    """
+    if isinstance(view, BatchFeatureView):
+        for what, there in (("a transformation", view.udf), ("aggregations", view.aggregations)):
+            if there:
+                raise DefinitionError(
+                    f"'{name}' is a BatchFeatureView with {what}, which would not be computed",
+                    hint="Compute it in the table, and make it a FeatureView.",
+                )
+    return delta_source(view.batch_source, name)
 
 
 def project_of(config: RepoConfig) -> Project:

@@ -14,7 +14,8 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.config import find_project
 from lakehouse.errors import ConfigError, DefinitionError, StorageError, UsageError, did_you_mean
-from lakehouse.features.source import DeltaSource, delta_source, project_of
+from lakehouse.features.source import DeltaSource, project_of, view_source
+from lakehouse.tables.definition import LAYERS
 
 WIDER = {
     pa.uint8(): pa.int16(),
@@ -35,7 +36,7 @@ def add_rows(
     Raises UsageError for a table that the lakehouse builds and for a pinned version, DefinitionError for columns that
     are not the table's and for values that its types can't hold. Bookkeeping columns that are not given are null.
     """
-    source = delta_source(view.batch_source, view.name)
+    source = view_source(view, view.name)
     refuse_built(config, source, f"'{view.name}'")
     if source.version is not None:
         raise UsageError(
@@ -80,12 +81,8 @@ def refuse_built(config: RepoConfig, source: DeltaSource, what: str) -> None:
         root = project_of(config).root if find_project(Path(config.repo_path or ".").resolve()) else None
     except ConfigError:
         return
-    if root is not None and any(folder.is_relative_to(root.resolve() / part) for part in LAYERS):
+    if root is not None and any(folder.is_relative_to(root.resolve() / part) for part in (*LAYERS, "state")):
         raise UsageError(f"{what} can't be written through Feast: {folder} is one of the lakehouse's tables", hint=hint)
-
-
-LAYERS = ("bronze", "silver", "gold", "state")
-"""The folders below a project's root that the lakehouse writes."""
 
 
 def storable(table: pa.Table, label: str) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,8 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from lakehouse.errors import ConfigError, OnlineStoreError
+
+LOCAL, MASTER = "localhost:6379", "mymaster"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class Address:
         if not hosts:
             raise ConfigError("connection_string names no HOST:PORT", hint="Such as localhost:6379")
         return Address(tuple(hosts), options, **more)
+
+    @staticmethod
+    def of_settings(settings: Mapping[str, Any]) -> Address:
+        """Of ``online_store:`` in feature_store.yaml, where what is not said has a default."""
+        sentinels = settings.get("redis_type") == "redis_sentinel"
+        return Address.of(
+            str(settings.get("connection_string", LOCAL)),
+            sentinel=str(settings.get("sentinel_master", MASTER)) if sentinels else None,
+            **{name: settings[name] for name in ("timeout_s", "connections") if name in settings},
+        )
 
     @property
     def shown(self) -> str:

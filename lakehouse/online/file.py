@@ -11,13 +11,14 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
 from lakehouse.errors import FULL_DISK, LockedError, OnlineStoreError
 from lakehouse.kernels.record import HEADER, Layout
+from lakehouse.online.publication import Asked, Found, Merge
 
 MOST = 500
 """Keys in one question: SQLite takes 32,766 at most, and short ones are prepared once."""
@@ -26,8 +27,6 @@ CREATE TABLE IF NOT EXISTS lakehouse_views (view TEXT PRIMARY KEY, cursor TEXT);
 CREATE TABLE IF NOT EXISTS lakehouse_layouts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS lakehouse_publishers (view TEXT PRIMARY KEY, publisher TEXT NOT NULL);
 """
-Merge = Callable[[bytes | None, bytes], bytes]
-"""What becomes of a pushed row, given the one that was pushed before."""
 
 
 class RecordFile:
@@ -38,9 +37,16 @@ class RecordFile:
         self.timeout = timeout
         self._own = threading.local()
 
-    def read(self, view: str, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, bytes | None]]:
-        """What is there of the keys: the record, and the row that was pushed. A view that is not there has none."""
-        found: dict[bytes, tuple[bytes | None, bytes | None]] = {}
+    def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
+        """What is there of each key of each view, in order. A view that is not there has nothing."""
+        answer = []
+        for view, keys in asked:
+            found = self._read(view, keys)
+            answer.append([found.get(key, (None, None)) for key in keys])
+        return answer
+
+    def _read(self, view: str, keys: Sequence[bytes]) -> dict[bytes, Found]:
+        found: dict[bytes, Found] = {}
         with self._in_words("read"):
             connection = self._connection()
             if connection is None:
@@ -67,13 +73,6 @@ class RecordFile:
         with self._in_words("read"):
             connection = self._connection()
             return {} if connection is None else dict(connection.execute("SELECT number, text FROM lakehouse_layouts"))
-
-    def cursors(self) -> dict[str, str]:
-        """The cursor of each view that was published, by its name in the store."""
-        with self._in_words("read"):
-            connection = self._connection()
-            question = "SELECT view, cursor FROM lakehouse_views WHERE cursor IS NOT NULL"
-            return {} if connection is None else dict(connection.execute(question))
 
     def add(self, view: str) -> None:
         """Make room for a view."""
@@ -102,11 +101,6 @@ class RecordFile:
                     "ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed",
                     (key, merged),
                 )
-
-    def know(self, layout: Layout) -> None:
-        """Keep the text of a layout."""
-        with self._writing() as connection:
-            _know(connection, layout)
 
     @contextmanager
     def publication(self, view: str, layout: Layout) -> Iterator[FilePublication]:
@@ -188,7 +182,11 @@ class FilePublication:
 
     @property
     def cursor(self) -> str | None:
-        return self._file.cursors().get(self._view)
+        with self._file._in_words("read"):
+            connection = self._file._connection()
+            question = "SELECT cursor FROM lakehouse_views WHERE view = ?"
+            row = connection.execute(question, (self._view,)).fetchone() if connection is not None else None
+            return None if row is None else row[0]
 
     def mark(self, cursor: str) -> None:
         with self._own() as connection:

@@ -17,7 +17,8 @@ NO_TIME = -(2**63)
 _SCALARS = {
     ValueType.INT32: ("int32", "int32_val"),
     ValueType.INT64: ("int64", "int64_val"),
-    ValueType.FLOAT: ("float", "float_val"),
+    # Not "float": a column of doubles would be rounded, and training gives it as it is.
+    ValueType.FLOAT: ("double", "float_val"),
     ValueType.DOUBLE: ("double", "double_val"),
     ValueType.BOOL: ("bool", "bool_val"),
     ValueType.UNIX_TIMESTAMP: ("time", "unix_timestamp_val"),
@@ -27,7 +28,7 @@ _SCALARS = {
 _LISTS = {
     ValueType.INT32_LIST: ("list int32", "int32_list_val", Value_pb2.Int32List),
     ValueType.INT64_LIST: ("list int64", "int64_list_val", Value_pb2.Int64List),
-    ValueType.FLOAT_LIST: ("list float", "float_list_val", Value_pb2.FloatList),
+    ValueType.FLOAT_LIST: ("list double", "float_list_val", Value_pb2.FloatList),
     ValueType.DOUBLE_LIST: ("list double", "double_list_val", Value_pb2.DoubleList),
     ValueType.BOOL_LIST: ("list bool", "bool_list_val", Value_pb2.BoolList),
     ValueType.UNIX_TIMESTAMP_LIST: ("list time", "unix_timestamp_list_val", Value_pb2.Int64List),

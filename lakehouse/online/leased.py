@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ class ServerPublication:
         with in_words(server.address):
             now = server.slow.get(name_of(view, "now"))
         self._there = now is not None
-        self._generation = (now or b"0 0").split(b" ")[0]
+        self._generation = self._before = (now or b"0 0").split(b" ")[0]
 
     @property
     def cursor(self) -> str | None:
@@ -61,6 +62,7 @@ class ServerPublication:
 
     def finish(self, cursor: str) -> None:
         now, generations = name_of(self._view, "now"), name_of(self._view, "generations")
+        gone = self._left()
 
         def flip(pipe: Any) -> None:
             pushed = (pipe.get(now) or b"0 0").split(b" ")[1]
@@ -69,6 +71,8 @@ class ServerPublication:
             pipe.set(now, self._generation + b" " + pushed)
             pipe.sadd(generations, self._generation)
             pipe.hset(CURSORS, self._view, cursor)
+            if gone:
+                pipe.unlink(*gone)
 
         with in_words(self._server.address):
             self._server.watched([now, self._lock], flip)
@@ -81,6 +85,22 @@ class ServerPublication:
         with in_words(self._server.address):
             for old in self._server.slow.smembers(generations) - {self._generation}:
                 self._forget(old)
+
+    def _left(self) -> list[bytes]:
+        """What was pushed for keys that had a row before a full refresh, and have none now."""
+        if self._generation == self._before:
+            return []
+        over, old, new = (_name_prefix(self._view, part) for part in (b"+", self._before, self._generation))
+        gone: list[bytes] = []
+        with in_words(self._server.address):
+            names = list(self._server.slow.scan_iter(escaped(over) + b"*", count=1000))
+            for start in range(0, len(names), AT_ONCE):
+                part = names[start : start + AT_ONCE]
+                keys = [name[len(over) :] for name in part]
+                records = self._server.slow.mget([old + key for key in keys] + [new + key for key in keys])
+                pairs = zip(part, records[: len(part)], records[len(part) :], strict=True)
+                gone += [name for name, was, now in pairs if now is None and was and len(was) > HEADER.size]
+        return gone
 
     def _forget(self, generation: bytes) -> None:
         self._server.sweep(name_of(self._view, "") + generation + b":")
@@ -108,6 +128,15 @@ class ServerPublication:
             f"{self._view}: the lock on {self._server.address.shown} was lost while it was published",
             hint="Was the server flushed or restarted, or this process halted? Publish again: nothing is half done.",
         )
+
+
+def _name_prefix(view: str, part: bytes) -> bytes:
+    return name_of(view, "") + part + b":"
+
+
+def escaped(prefix: bytes) -> bytes:
+    """A prefix as a pattern of Redis."""
+    return re.sub(rb"([\[\]*?\\^-])", rb"\\\1", prefix)
 
 
 def name_of(view: str, what: str) -> bytes:

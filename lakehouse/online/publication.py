@@ -1,9 +1,19 @@
-"""What a publisher needs of an online store: the same for a file and for a server."""
+"""What an online store is made of, and what a publisher needs of it: the same for a file and for a server."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
+
+from lakehouse.kernels.record import Layout
+
+Asked = tuple[str, Sequence[bytes]]
+"""A view, by its name in the store, and keys of it."""
+Found = tuple[bytes | None, bytes | None]
+"""What a store has of a key: its record, and the row that was pushed over it."""
+Merge = Callable[[bytes | None, bytes], bytes]
+"""What becomes of a pushed row, given the one that was pushed before."""
 
 
 class Publication(Protocol):
@@ -27,3 +37,25 @@ class Publication(Protocol):
 
     def finish(self, cursor: str) -> None:
         """Set the cursor after all records, and read it back. Raises OnlineStoreError where it is not there then."""
+
+
+class Holder(Protocol):
+    """Where records are held: a file, a server. Every method may raise OnlineStoreError."""
+
+    def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
+        """What is there of each key of each view, in order."""
+
+    def layouts(self) -> dict[int, str]:
+        """The text of every layout that a record may name."""
+
+    def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
+        """Lay pushed rows over the records of their keys."""
+
+    def add(self, view: str) -> None:
+        """Make room for a view."""
+
+    def drop(self, view: str) -> None:
+        """Forget a view, with its records and its cursor."""
+
+    def publication(self, view: str, layout: Layout) -> AbstractContextManager[Publication]:
+        """Publish a view. Raises LockedError where somebody else does."""

@@ -13,11 +13,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from lakehouse.errors import OnlineStoreError
 from lakehouse.kernels.record import Layout, Reader, encode, layout_of
+from lakehouse.online.publication import Found
 from lakehouse.online.request import ABSENT, LookUp, Part, Request, picker
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
 
-Found = tuple[bytes | None, bytes | None]
-"""What a store has of a key: its record, and the row that was pushed over it."""
 EVER = 2**63 - 1
 
 

@@ -45,7 +45,8 @@ class Part:
         self.names = [f"{shown}__{one}" if full_names else one for one in features]
         types = {field.name: field.dtype.to_value_type() for field in view.features}
         self.conversions = [Conversion(types[one]) for one in features]
-        self.ttl = int(view.ttl.total_seconds() * MICROS) if view.ttl else None
+        ttl = getattr(view, "ttl", None)  # an on-demand view whose values are written has none
+        self.ttl = int(ttl.total_seconds() * MICROS) if ttl else None
         renamed = view.projection.join_key_map
         self.keys = view_keys(view)
         self.asked = [renamed.get(field.name, field.name) for field in view.entity_columns]
@@ -102,9 +103,10 @@ class LookUp:
             raise UsageError(f"the entity rows have different lengths: {lengths}")
         self.rows = next(iter(lengths.values()), 0)
         joins: dict[str, Sequence[Any]] = {}
+        needed = {name for part in request.parts for name in part.asked}
         for name, values in given.items():
             join = request.join_key(name)
-            if join in request.types:
+            if join in needed:
                 joins[join] = key_values(values, request.types[join])
         for part in request.parts:
             for name in part.asked:

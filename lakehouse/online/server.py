@@ -15,7 +15,6 @@ publisher writes is in one transaction with a look at its lock, so that one whos
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,14 +24,12 @@ from redis.exceptions import WatchError
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
-from lakehouse.online.leased import AT_ONCE, CURSORS, ServerPublication, name_of
+from lakehouse.online.leased import AT_ONCE, CURSORS, ServerPublication, escaped, name_of
+from lakehouse.online.publication import Asked, Found, Merge
 
 LAYOUTS = "lakehouse:layouts"
 PUSHED = b" 1"
 TRIES = 20
-Asked = tuple[str, Sequence[bytes]]
-Found = tuple[bytes | None, bytes | None]
-Merge = Callable[[bytes | None, bytes], bytes]
 
 
 class RecordServer:
@@ -49,11 +46,8 @@ class RecordServer:
     def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
         """What is there of each key of each view, in one round trip as a rule."""
         with in_words(self.address):
-            for view, _ in asked:
-                if view not in self._now:
-                    self._now[view] = self.client.get(name_of(view, "now"))
             while True:
-                known = [self._now[view] for view, _ in asked]
+                known = [self._now.get(view) for view, _ in asked]
                 keys = _wanted(asked, known)
                 found = self._found(asked, known, self.client.mget(keys) if keys else [])
                 if found is not None:
@@ -62,11 +56,8 @@ class RecordServer:
     async def find_async(self, client: Any, asked: Sequence[Asked]) -> list[list[Found]]:
         """:meth:`find` by a client of the running event loop."""
         with in_words(self.address):
-            for view, _ in asked:
-                if view not in self._now:
-                    self._now[view] = await client.get(name_of(view, "now"))
             while True:
-                known = [self._now[view] for view, _ in asked]
+                known = [self._now.get(view) for view, _ in asked]
                 keys = _wanted(asked, known)
                 found = self._found(asked, known, await client.mget(keys) if keys else [])
                 if found is not None:
@@ -104,6 +95,9 @@ class RecordServer:
         """The cursor of each view that was published, by its name in the store."""
         with in_words(self.address):
             return {view.decode(): text.decode() for view, text in self.client.hgetall(CURSORS).items()}
+
+    def add(self, view: str) -> None:
+        """Nothing to do: a view takes no room before it is published."""
 
     def drop(self, view: str) -> None:
         """Forget a view: readers first, then the records."""
@@ -164,7 +158,7 @@ class RecordServer:
 
     def sweep(self, prefix: bytes) -> None:
         """Delete all keys that start so."""
-        pattern = re.sub(rb"([\[\]*?\\^-])", rb"\\\1", prefix) + b"*"
+        pattern = escaped(prefix) + b"*"
         names: list[bytes] = []
         for name in self.slow.scan_iter(pattern, count=1000):
             names.append(name)

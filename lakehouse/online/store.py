@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from feast import Entity
@@ -18,20 +19,27 @@ from feast.infra.supported_async_methods import SupportedAsyncMethods
 from feast.online_response import OnlineResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from feast.repo_config import RepoConfig
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from lakehouse.errors import OnlineStoreError
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.online.kinds import moment, ticks
-from lakehouse.online.publication import Publication
-from lakehouse.online.reading import Found, Records, answer
+from lakehouse.online.publication import Asked, Found, Holder, Publication
+from lakehouse.online.reading import Records, answer
 from lakehouse.online.request import LookUp, Part, Request, columnar, compile_request, context_of, view_id
 from lakehouse.online.response import PRESENT
 
-Asked = tuple[str, Sequence[bytes]]
-"""A view and keys of it."""
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 MOST_REQUESTS = 1000
+
+
+class PackedOnlineStoreConfig(FeastConfigBaseModel):
+    """What every store of ours takes in ``online_store:`` of feature_store.yaml."""
+
+    as_of: datetime | None = None
+    """Answer look-ups as of this moment (UTC where naive) instead of now: to replay what was served."""
+    unavailable: Literal["error", "null"] = "error"
+    """What a look-up does when the store does not answer: raise, or answer null with the status INVALID."""
 
 
 class PackedOnlineStore(OnlineStore):
@@ -46,32 +54,16 @@ class PackedOnlineStore(OnlineStore):
         self._records: Records | None = None
 
     @abstractmethod
-    def find(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, in order. Raises OnlineStoreError within the configured time."""
+    def holder(self, config: RepoConfig) -> Holder:
+        """Where this store's records are."""
 
     @abstractmethod
     async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
-        """The same, without holding up the event loop."""
+        """What is there of each key of each view, without holding up the event loop."""
 
-    @abstractmethod
-    def layouts(self, config: RepoConfig) -> dict[int, str]:
-        """The text of every layout that the store's records name."""
-
-    @abstractmethod
-    def push(self, config: RepoConfig, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Lay rows over the records of their keys; see :meth:`Records.merged`."""
-
-    @abstractmethod
-    def add(self, config: RepoConfig, view: str) -> None:
-        """Make room for a view."""
-
-    @abstractmethod
-    def drop(self, config: RepoConfig, view: str) -> None:
-        """Forget a view and its records."""
-
-    @abstractmethod
     def publication(self, config: RepoConfig, view: FeatureView, layout: Layout) -> AbstractContextManager[Publication]:
         """Publish a view. Raises LockedError where somebody else does."""
+        return self.holder(config).publication(view_id(config, view), layout)
 
     @property
     def async_supported(self) -> SupportedAsyncMethods:
@@ -90,11 +82,8 @@ class PackedOnlineStore(OnlineStore):
         """One look-up for all views that the features are of. Raises UsageError for keys that don't fit."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
         found: list[list[Found]] | None = None
-        try:
-            found = self.find(config, asked.keys)
-        except OnlineStoreError:
-            if not _may_lack(config):
-                raise
+        with _tolerated(config):
+            found = self.holder(config).find(asked.keys)
         return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
 
     async def get_online_features_async(
@@ -110,11 +99,8 @@ class PackedOnlineStore(OnlineStore):
         """:meth:`get_online_features`, without holding up the event loop."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
         found: list[list[Found]] | None = None
-        try:
+        with _tolerated(config):
             found = await self.find_async(config, asked.keys)
-        except OnlineStoreError:
-            if not _may_lack(config):
-                raise
         return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
 
     def online_read(
@@ -126,7 +112,7 @@ class PackedOnlineStore(OnlineStore):
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
         """Feast's own interface: the event time and the values of each key; (time, None) where the ttl has passed."""
         part, keys = self._part(config, table, entity_keys, requested_features)
-        return self._messages(config, part, keys, self.find(config, [(part.id, keys)])[0])
+        return self._messages(config, part, keys, self.holder(config).find([(part.id, keys)])[0])
 
     async def online_read_async(
         self,
@@ -157,7 +143,10 @@ class PackedOnlineStore(OnlineStore):
         created = pa.array([UNKNOWN if row[3] is None else ticks(row[3]) for row in data], pa.int64()).to_numpy()
         names = [name for name, _ in layout.fields]
         rows = encode(layout, pa.table(columns, names=names), events, created, 0)
-        self.push(config, view_id(config, table), layout, list(zip(keys, rows, strict=True)))
+        records = self.records(config)
+        records.known(layout)
+        pairs = list(zip(keys, rows, strict=True))
+        self.holder(config).push(view_id(config, table), layout, pairs, records.merged)
         if progress:
             progress(len(data))
 
@@ -169,8 +158,6 @@ class PackedOnlineStore(OnlineStore):
         progress: Callable[[int], Any] | None,
     ) -> None:
         """:meth:`online_write_batch`, in a thread."""
-        import asyncio
-
         await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
 
     def update(
@@ -183,13 +170,13 @@ class PackedOnlineStore(OnlineStore):
         partial: bool,
     ) -> None:
         for view in tables_to_keep:
-            self.add(config, view_id(config, view))
+            self.holder(config).add(view_id(config, view))
         for view in tables_to_delete:
-            self.drop(config, view_id(config, view))
+            self.holder(config).drop(view_id(config, view))
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         for view in tables:
-            self.drop(config, view_id(config, view))
+            self.holder(config).drop(view_id(config, view))
 
     def _is_versioned_read_supported(self) -> bool:
         return True
@@ -197,7 +184,7 @@ class PackedOnlineStore(OnlineStore):
     def records(self, config: RepoConfig) -> Records:
         """Reads this store's records."""
         if self._records is None:
-            self._records = Records(lambda: self.layouts(config))
+            self._records = Records(lambda: self.holder(config).layouts())
         return self._records
 
     def _look_up(
@@ -244,9 +231,9 @@ def _now(config: RepoConfig) -> int:
     return time.time_ns() // 1000 if as_of is None else ticks(as_of)
 
 
-def _may_lack(config: RepoConfig) -> bool:
-    """Whether a look-up goes on without the store, with nulls that are marked as such."""
-    return bool(config.online_store.unavailable == "null")
+def _tolerated(config: RepoConfig) -> AbstractContextManager[None]:
+    """Goes on without the store where the configuration says so: a look-up answers nulls then, marked as such."""
+    return suppress(OnlineStoreError) if config.online_store.unavailable == "null" else nullcontext()
 
 
 def _given(value: Value | None) -> bytes | None:

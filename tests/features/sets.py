@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tests.features.conftest import day
+from lakehouse.config import Project
+from lakehouse.features.manifest import forget, names
+from tests.features.conftest import DELAYS, LOADS, day, write
 
 FEATURES = ["carrier_delay", "route_load:flights"]
+
+
+def begin_again(project: Project) -> None:
+    """The tables as they were at first, and no set that was kept."""
+    write(project, "gold.carrier_delay", DELAYS)
+    write(project, "gold.route_load", LOADS)
+    for name in names(project):
+        forget(project, name)
 
 
 def ask(days: list[float | None], carrier: str = "AA") -> pd.DataFrame:

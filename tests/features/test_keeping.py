@@ -21,7 +21,7 @@ from lakehouse.features.manifest import MANIFEST, ROWS, folder_of, forget, names
 from lakehouse.features.repository import apply
 from lakehouse.features.training import training_set
 from tests.features.conftest import DAY, DEFINITIONS, DELAYS, LOADS, START, day, delays, write
-from tests.features.sets import FEATURES, ask
+from tests.features.sets import FEATURES, ask, begin_again
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -33,10 +33,7 @@ def _applied(project: Project) -> None:
 
 @pytest.fixture(autouse=True)
 def _tables(project: Project) -> None:
-    write(project, "gold.carrier_delay", DELAYS)
-    write(project, "gold.route_load", LOADS)
-    for name in names(project):
-        forget(project, name)
+    begin_again(project)
 
 
 def move_on(project: Project) -> None:

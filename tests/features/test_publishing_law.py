@@ -17,13 +17,13 @@ import pytest
 from feast import FeatureStore, FeatureView, Field, ValueType
 from feast.types import Int64, String
 
-from lakehouse.features import records
+from lakehouse.features import changed, records
 from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
 from tests.features.histories import HOUR, KEYS, History, Row, due
-from tests.laws.corpus import seeds
-from tests.online.stores import START, STORES, applied, feast_store, keys_of, online_store, view_of
+from tests.online.stores import START, STORES, applied, cases, feast_store, keys_of, online_store, view_of
 
+HERE = "tests/features/test_publishing_law.py"
 LONG, QUICK, STEPS = 200, 6, 14
 FIELDS = {"a": Field(name="a", dtype=Int64), "b": Field(name="b", dtype=String)}
 TTL = {"v": None, "w": 10 * HOUR, "pinned": None}
@@ -201,15 +201,15 @@ def interrupted_at(owner: Any, name: str, at: int, patch: pytest.MonkeyPatch) ->
     patch.setattr(owner, name, instead)
 
 
-@pytest.mark.parametrize("kind", STORES)
 @pytest.mark.parametrize(
-    "seed", seeds("tests/features/test_publishing_law.py::test_histories", quick=QUICK, every=LONG)
+    ("kind", "seed"), cases("tests/features/test_publishing_law.py::test_histories", quick=QUICK, every=LONG)
 )
 def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int) -> None:
     monkeypatch.setattr(records, "BATCH", 3)
     draw = random.Random(seed)
     if draw.random() < 0.3:
         monkeypatch.setattr(records, "AT_ONCE", 7)
+        monkeypatch.setattr(changed, "MOST", 2)
     world = World(tmp_path, online_store(kind, tmp_path), draw)
     file = tmp_path / "online.db"
     done: list[str] = []
@@ -248,3 +248,22 @@ def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, s
                 raise AssertionError(f"seed {seed}, after {', '.join(done)}: {error}") from error
             if kind == "sqlite" and draw.random() < 0.4:
                 world.copies.append((copied(file, tmp_path / f"copy{len(world.copies)}.db"), dict(world.shown)))
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_pin_that_is_taken_back_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Some records are of the version that was left then, though the cursor names the one that is pinned."""
+    monkeypatch.setattr(records, "BATCH", 3)
+    world = World(tmp_path, online_store(kind, tmp_path), random.Random(1))
+    world.publish("pinned")
+    for _ in range(3):
+        world.history.merge()
+        world.history.append()
+    world.pin = world.history.table.version()
+    world.define()
+    assert interrupted(lambda: world.publish("pinned"), world.store, 4, monkeypatch)
+    world.pin = 0
+    world.define()
+    assert world.publish("pinned").why == "the store holds a later version"
+    world.shown = {"pinned": world.history.versions[0]}
+    world.check()

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from feast import Entity, FeatureStore, FeatureView, ValueType
+from feast import BatchFeatureView, Entity, FeatureStore, FeatureView, ValueType
+from feast.aggregation import Aggregation
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
@@ -20,7 +21,7 @@ from lakehouse import gold
 from lakehouse.config import Project
 from lakehouse.errors import ConfigError, DefinitionError, NotBuiltError, StorageError
 from lakehouse.features.repository import apply, open_store
-from lakehouse.features.source import DeltaSource
+from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.features.view import feature_view
 from tests.features.conftest import DAY, DEFINITIONS, DELAYS, START, US, make_project, write
 
@@ -198,3 +199,14 @@ def test_a_column_may_be_renamed(tmp_path: Path) -> None:
     rows = pa.table({"carrier": ["UA"], "event_timestamp": pa.array([START + 9 * DAY], US)})
     got = open_store(project).get_historical_features(rows, ["view:average"]).to_arrow()
     assert got["average"].to_pylist() == [20.5]  # of version 0, which is pinned
+
+
+@pytest.mark.filterwarnings("ignore:Batch feature views:RuntimeWarning")
+@pytest.mark.parametrize(
+    "more", [{"udf": print, "mode": "python"}, {"aggregations": [Aggregation(column="x", function="sum")]}]
+)
+def test_a_view_that_computes_is_refused(more: dict[str, Any]) -> None:
+    source = DeltaSource(name="t", path="t", timestamp_field="at")
+    view = BatchFeatureView(name="v", source=source, entities=[], ttl=timedelta(0), schema=[], **more)
+    with pytest.raises(DefinitionError, match="would not be computed"):
+        view_source(view, "v")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from lakehouse.config import Project
 from lakehouse.errors import DefinitionError, UsageError
-from lakehouse.features.manifest import forget, names
+from lakehouse.features.manifest import names
 from lakehouse.features.repository import apply
 from lakehouse.features.training import training_set
-from tests.features.conftest import DAY, DELAYS, LOADS, START, day, delays, write
-from tests.features.sets import FEATURES, ask
+from tests.features.conftest import DAY, START, day, delays, write
+from tests.features.sets import FEATURES, ask, begin_again
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,10 +28,7 @@ def _applied(project: Project) -> None:
 
 @pytest.fixture(autouse=True)
 def _tables(project: Project) -> None:
-    write(project, "gold.carrier_delay", DELAYS)
-    write(project, "gold.route_load", LOADS)
-    for name in names(project):
-        forget(project, name)
+    begin_again(project)
 
 
 def test_the_rows_are_what_feast_gives_and_the_frame_stays(project: Project) -> None:

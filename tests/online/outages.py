@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from redis.connection import AbstractConnection
+
+from tests.online.redis_server import client
 
 KINDS = ("killed", "gone", "read-only", "full", "busy")
 WORDS = {
@@ -17,6 +22,9 @@ WORDS = {
     "full": "database or disk is full",
     "busy": "database is locked",
 }
+
+
+NEVER = 10**9
 
 
 class Killed(BaseException):
@@ -42,9 +50,11 @@ class Outage:
 
 @contextmanager
 def outage(store: str, file: Path, kind: str, at: int, after: bool) -> Iterator[Outage]:
-    """An outage of one store while this lasts. A store of which none can be made here is skipped."""
-    if store != "sqlite":
-        pytest.skip(f"no outages of {store} are made here")
+    """An outage of one store while this lasts."""
+    if store == "redis":
+        with _redis_outage(file.parent, kind, at, after) as made:
+            yield made
+        return
     made = Outage(kind, at, after)
 
     class Failing(sqlite3.Connection):
@@ -69,3 +79,55 @@ def outage(store: str, file: Path, kind: str, at: int, after: bool) -> Iterator[
     if made.struck and kind == "killed":
         for connection in opened:
             connection.close()  # as the system does
+
+
+@contextmanager
+def _redis_outage(folder: Path, kind: str, at: int, after: bool) -> Iterator[Outage]:
+    """A server that is full or takes no writes is so itself; one that is gone or busy is so for its clients."""
+    server = client(folder)
+    made = Outage(kind, at, after)
+    send = AbstractConnection.send_packed_command
+
+    def instead(self: Any, command: Any, check_health: bool = True) -> Any:
+        if made.left > -NEVER:
+            made.left -= 1
+        if made.left > 0 or (made.left < 0 and kind in ("full", "read-only")):
+            return send(self, command, check_health)
+        if made.left == 0 and kind in ("full", "read-only"):
+            made.struck, made.left = True, -NEVER
+            patch.undo()
+            _break(server, kind)
+            return send(self, command, check_health)
+        if made.left == 0 and after:
+            send(self, command, check_health)
+            time.sleep(0.02)  # the server does it, and nobody hears of it
+        made.struck = True
+        self.disconnect()
+        if kind == "killed":
+            raise Killed
+        raise redis.exceptions.TimeoutError("Timeout") if kind == "busy" else redis.exceptions.ConnectionError("reset")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AbstractConnection, "send_packed_command", instead)
+        try:
+            yield made
+        finally:
+            patch.undo()
+            server.config_set("maxmemory", 0)
+            server.replicaof("NO", "ONE")
+            lease_runs_out("redis", folder)
+
+
+def lease_runs_out(store: str, folder: Path) -> None:
+    """What happens by itself after a while: a publisher that was killed keeps nobody away any more."""
+    if store == "redis":
+        for lock in client(folder).scan_iter("lakehouse:*:lock"):
+            client(folder).delete(lock)
+
+
+def _break(server: redis.Redis, kind: str) -> None:
+    if kind == "full":
+        server.config_set("maxmemory-policy", "noeviction")
+        server.config_set("maxmemory", 1)
+    else:
+        server.replicaof("127.0.0.1", 1)

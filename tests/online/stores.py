@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,32 +16,43 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.features.repository import quiet
 from lakehouse.features.source import DeltaSource
+from tests.laws.corpus import seeds
+from tests.online.redis_server import connection_string
 
 STORES = ["sqlite", "redis"]
-"""Every online store of ours; one whose server or module is not here is skipped."""
+"""Every online store of ours."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
 HOUR = timedelta(hours=1)
+
+
+def cases(test: str, *, quick: int, every: int) -> list[Any]:
+    """Each store with each seed; those of the first store are named by the seed alone, as the corpus keeps them."""
+    return [
+        pytest.param(kind, *one.values, marks=one.marks, id=f"{kind}-{one.values[0]}" if spot else str(one.values[0]))
+        for spot, kind in enumerate(STORES)
+        for one in seeds(test, quick=quick, every=every)
+    ]
 
 
 def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
     """``online_store:`` of one of ours, with its data below the folder."""
     if name == "sqlite":
         return {"type": "lakehouse.online.sqlite.SqliteOnlineStore", "path": str(folder / "online.db"), **settings}
-    pytest.importorskip("lakehouse.online.redis")
-    url = os.environ.get("LAKEHOUSE_TEST_REDIS")
-    if url is None:
-        pytest.skip("no Redis: LAKEHOUSE_TEST_REDIS names none")
-    return {"type": "lakehouse.online.redis.RedisOnlineStore", "url": url, **settings}
+    where = connection_string(folder)
+    return {"type": "lakehouse.online.redis.RedisOnlineStore", "connection_string": where, "timeout_s": 10, **settings}
 
 
 def feast_store(folder: Path, online: dict[str, Any], **more: Any) -> FeatureStore:
-    """A Feast repository in the folder, on Delta tables."""
+    """A Feast repository in the folder, on Delta tables.
+
+    Its registry is a file: with an SQL one, Feast may give a view that is applied again as it was before.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {
         "project": "shop",
         "provider": "local",
-        "registry": {"registry_type": "sql", "path": f"sqlite:///{folder}/registry.db", **more.pop("registry", {})},
+        "registry": {"path": str(folder / "registry.db"), **more.pop("registry", {})},
         "offline_store": {"type": "lakehouse.features.offline_store.DeltaOfflineStore"},
         "batch_engine": {"type": "lakehouse.features.engine.DeltaEngine"},
         "online_store": online,

@@ -24,9 +24,8 @@ from lakehouse.features import records
 from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
 from tests.features.histories import HOUR, KEYS, History, due
-from tests.laws.corpus import seeds
-from tests.online.outages import KINDS, Killed, outage
-from tests.online.stores import START, STORES, US, applied, feast_store, keys_of, online_store, view_of, write
+from tests.online.outages import KINDS, Killed, lease_runs_out, outage
+from tests.online.stores import START, STORES, US, applied, cases, feast_store, keys_of, online_store, view_of, write
 
 FIELDS = [Field(name="a", dtype=Int64), Field(name="b", dtype=String)]
 ENTITIES = [keys_of(), keys_of("sub", ValueType.STRING)]
@@ -54,8 +53,7 @@ def expected(history: History) -> Rows:
     return [(None, None) if row is None else (row.a, row.b) for row in seen]
 
 
-@pytest.mark.parametrize("kind", STORES)
-@pytest.mark.parametrize("seed", seeds("tests/online/test_outages.py::test_outages", quick=10, every=100))
+@pytest.mark.parametrize(("kind", "seed"), cases("tests/online/test_outages.py::test_outages", quick=10, every=100))
 def test_outages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int) -> None:
     monkeypatch.setattr(records, "BATCH", 3)
     draw = random.Random(seed)
@@ -152,6 +150,7 @@ def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
     )
     assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()
     assert at > 3 or done.returncode == -signal.SIGKILL
+    lease_runs_out(kind, tmp_path)
     publish(store)
     assert served(store) == expected(history)
 

