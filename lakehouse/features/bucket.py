@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.errors import ConservationError
 from lakehouse.features.seeing import Sight, content_of
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Column
 
 KEY, CELL, INPUT = "_key", "_cell", "_input"
 """Columns of ours; no feature begins with an underscore."""
+UTC_TIME = pa.timestamp("us", "UTC")
 OUT_ROWS = 100_000
 """Rows that are handed back at a time."""
 
@@ -57,6 +60,8 @@ class Bucket:
     """The type of the entity rows' time where it comes as whole numbers: Spark knows no nanoseconds."""
     given: tuple[str, ...]
     """The entity rows' columns."""
+    within: tuple[datetime | None, datetime | None]
+    """The first and last time of an entity row: the views' rows were read for these. None: for any."""
     parted: bool = False
     """Whether some keys are split: then a view's whole row comes back, as a struct, for :class:`Newest` to choose."""
 
@@ -75,6 +80,7 @@ class Bucket:
         asked = pa.Table.from_batches(entities).combine_chunks()
         times = asked.column(self.time)
         times = times if self.unit is None else times.cast(self.unit)
+        self._require_within(times)
         answer = asked.select(self.given)
         for number, (view, parts) in enumerate(zip(self.views, rows, strict=True)):
             table, index = _seen(view, asked, times, parts)
@@ -83,6 +89,17 @@ class Bucket:
             else:
                 answer = _with_features(answer, number, view, table, index)
         yield from answer.to_batches(max_chunksize=OUT_ROWS)
+
+    def _require_within(self, times: Column) -> None:
+        first, last = self.within
+        if first is None or last is None or times.null_count == len(times):
+            return
+        ends = pc.min_max(times.cast(UTC_TIME, safe=False)).as_py()
+        if ends["min"] < first or ends["max"] > last:
+            raise ConservationError(
+                "the entity rows are other ones than when the features were asked for: a frame that gives other times "
+                "each time it is computed"
+            )
 
 
 @dataclass(frozen=True)

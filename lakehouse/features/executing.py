@@ -60,8 +60,6 @@ def of_rows(
 
         names = _flat(new_names(columns, wanted, full_names))
         made = _collected(with_features(spark, _sent(spark, rows, wanted), wanted, names, notes), names)
-        if made.num_rows != rows.table.num_rows:
-            raise ConservationError(f"Spark gave back {made.num_rows} of {rows.table.num_rows} entity rows")
         result = rows.table
         for name in names:
             result = result.append_column(name, made.column(name))
@@ -73,7 +71,11 @@ def of_rows(
 def of_frame(
     config: RepoConfig, given: DataFrame, wanted: Sequence[Wanted], full_names: bool, notes: list[str]
 ) -> Training:
-    """Training rows for a Spark frame, by Spark: all of it. Its first and last time are asked for at once."""
+    """Training rows for a Spark frame, by Spark: all of it.
+
+    Its rows are counted, and its first and last time asked for, at once. A frame that would give other rows each time,
+    as far as Spark knows, is computed at once, and its rows are kept; one that does so all the same is an error.
+    """
     from lakehouse.features.spark_rows import with_features
 
     if _executor(config) == "process":
@@ -143,7 +145,7 @@ def _session(config: RepoConfig, wanted: Sequence[Wanted], notes: list[str]) -> 
 
 def _sent(spark: SparkSession, rows: EntityRows, wanted: Sequence[Wanted]) -> Entities:
     """Just the times and the keys of entity rows in memory; their other columns stay here."""
-    from lakehouse.features.spark_rows import ROW, Entities
+    from lakehouse.features.spark_rows import AS_DATA, ROW, Entities, settings
 
     times: Column = rows.times
     ticks(times)  # raises for what is no time
@@ -165,7 +167,8 @@ def _sent(spark: SparkSession, rows: EntityRows, wanted: Sequence[Wanted]) -> En
         if pa.types.is_decimal256(column.type):
             column = column.cast(pa.decimal128(38, column.type.scale))
         columns[f"c{place}"] = column
-    frame = spark.createDataFrame(pa.table(columns))
+    with settings(spark, AS_DATA):
+        frame = spark.createDataFrame(pa.table(columns))
     return Entities(frame, ("", *keys), pa.schema(fields), "", rows.table.num_rows, rows.span(), times.type)
 
 
@@ -184,6 +187,9 @@ def _asked(given: DataFrame) -> Entities:
             f"the entity rows: '{time}' is {kind}, not a timestamp", hint="Cast it: F.to_timestamp('…')."
         )
     frame = given.toDF(*(f"c{number}" for number in range(len(given.columns))))
+    plan: Any = getattr(given, "_jdf", None)
+    if plan is None or not plan.queryExecution().analyzed().deterministic():  # Spark Connect doesn't say
+        frame = frame.localCheckpoint()
     column = F.col(f"c{given.columns.index(time)}")
     moment = F.unix_micros(column) if kind.tz else column
     try:
@@ -205,17 +211,24 @@ def _collected(made: Entities, names: Sequence[str]) -> pa.Table:
     """The columns of the rows, in order, in the types that training gets."""
     from pyspark.errors import PySparkException
 
-    from lakehouse.features.spark_rows import ROW, unreadable
+    from lakehouse.features.spark_rows import ROW, WHOLE_BATCHES, settings, unreadable
 
     columns = [made.column(name) for name in names]
+    frame = made.frame.select(ROW, *columns)
     try:
-        table = made.frame.select(ROW, *columns).toArrow()
+        with settings(frame.sparkSession, WHOLE_BATCHES):
+            table = frame.toArrow()
     except PySparkException as error:
         raise unreadable(error) from error
     number = table.column(ROW).to_numpy()
     order = np.argsort(number)
     if (number[order][1:] == number[order][:-1]).any():
         raise ConservationError("Spark gave back an entity row twice")
+    if table.num_rows != made.rows:
+        raise ConservationError(
+            f"Spark gave back {table.num_rows} of {made.rows} entity rows",
+            hint="Does the frame give the same rows each time? Give it after localCheckpoint(), or write it first.",
+        )
     schema = pa.schema([made.schema.field(name) for name in names])
     return table.select(columns).take(pa.array(order)).rename_columns(list(names)).cast(schema).combine_chunks()
 

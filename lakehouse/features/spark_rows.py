@@ -6,7 +6,8 @@ and are met there by :class:`lakehouse.features.bucket.Bucket`. No pair of rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakehouse.errors import StorageError
+from lakehouse.errors import ConservationError, LakehouseError, StorageError
 from lakehouse.features.bucket import CELL, INPUT, KEY, Bucket, Newest, View
 from lakehouse.features.reading import UTC_TIME
 from lakehouse.features.retrieval import Span, Wanted, bounds_of
@@ -26,9 +27,17 @@ if TYPE_CHECKING:
 
 ROW = "row"
 ROWS_A_BUCKET = 1_000_000
-"""No more rows should be in one bucket, so that a worker of Spark has room for them; a hot key is split at it."""
+"""No more rows should be in one bucket, so that a worker of Spark has room for them."""
+ROWS_A_KEY = ROWS_A_BUCKET
+"""A key with more entity rows, or more rows of one view, is split."""
 FEWEST = 50_000
 """Buckets with fewer rows than this cost more than they save."""
+SAID = f"{ConservationError.__module__}.{ConservationError.__qualname__}: "
+"""How a traceback of Python begins what a worker says of entity rows."""
+AS_DATA = {"spark.sql.execution.arrow.localRelationThreshold": "0"}
+"""Arrow tables become data, not a part of the plan, which Spark would copy row by row each time it looks at it."""
+WHOLE_BATCHES = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
+"""Batches for Python are cut by their rows only: Spark would add up the bytes of a batch after each row."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def _met(
         frame = _read(spark, one, view, entities.span)
         frames.append(frame.withColumn(KEY, hashed(frame, [one.keys[key] for key in keys])))
     counts = [entities.rows, *(one.opened.rows for one in wanted)]
-    hot = hot_keys(asked, frames, ROWS_A_BUCKET) if max(counts) > ROWS_A_BUCKET else []
+    hot = hot_keys(asked, frames, ROWS_A_KEY) if max(counts) > ROWS_A_KEY else []
     buckets = _buckets(spark, sum(counts) + sum(one.more for one in hot))
 
     inputs = [in_cells(spark, asked, ROW, hot, asks=True)]
@@ -99,7 +108,8 @@ def _met(
     rows = rows.repartitionById(buckets, F.pmod(KEY, F.lit(buckets)).cast("int")).drop(KEY)
     given = tuple(entities.frame.columns)
     parted = any(one.seen > 1 for one in hot)
-    bucket = Bucket(tuple(views), layouts, entities.column(entities.time), entities.unit, given, parted)
+    time = entities.column(entities.time)
+    bucket = Bucket(tuple(views), layouts, time, entities.unit, given, entities.span, parted)
     fields = [view.schema.field(feature) for view in views for feature in view.features]
     new = [StructField(f"f{number}", from_arrow_type(field.type)) for number, field in enumerate(fields)]
     done = StructType([*entities.frame.schema, *new])
@@ -243,6 +253,25 @@ def _micros(time: Any) -> int:
     return int(pa.scalar(time, UTC_TIME).value)
 
 
-def unreadable(error: Exception) -> StorageError:
+def unreadable(error: Exception) -> LakehouseError:
+    """What Spark raised, in words; what a worker of ours said of the entity rows, as it said it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
+    if said := [line.partition(SAID)[2] for line in lines if line.startswith(SAID)]:
+        return ConservationError(said[0], hint="Give the frame after localCheckpoint(), or write it first.")
     return StorageError(f"Spark could not make the training set: {lines[0]}", hint="Spark's own log says more.")
+
+
+@contextmanager
+def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """The session with these settings, for as long as it takes to make something."""
+    before = {name: spark.conf.get(name, None) for name in values}
+    for name, value in values.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, old)
