@@ -66,16 +66,18 @@ def with_features(
 
     Views with the same join keys meet the entity rows in one exchange.
     """
-    called = iter(names)
+    called, first = iter(names), entities.frame
     for keys, group in groupby(wanted, key=lambda one: tuple(one.keys)):
         views = list(group)
-        entities = _met(spark, entities, keys, views, [next(called) for one in views for _ in one.features], notes)
+        new = [next(called) for one in views for _ in one.features]
+        entities = _met(spark, entities, first, keys, views, new, notes)
     return entities
 
 
 def _met(
     spark: SparkSession,
     entities: Entities,
+    first: DataFrame,
     keys: tuple[str, ...],
     wanted: list[Wanted],
     names: list[str],
@@ -98,7 +100,9 @@ def _met(
         frame = _read(spark, one, view, entities.span)
         frames.append(frame.withColumn(KEY, hashed(frame, [one.keys[key] for key in keys])))
     counts = [entities.rows, *(one.opened.rows for one in wanted)]
-    hot = hot_keys(asked, frames, ROWS_A_KEY) if max(counts) > ROWS_A_KEY else []
+    hot = []
+    if max(counts) > ROWS_A_KEY:  # asked of the rows as they were given: those with features would be computed twice
+        hot = hot_keys(first.withColumn(KEY, key), frames, ROWS_A_KEY)
     buckets = _buckets(spark, sum(counts) + sum(one.more for one in hot))
 
     inputs = [in_cells(spark, asked, ROW, hot, asks=True)]
