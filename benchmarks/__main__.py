@@ -15,6 +15,7 @@ from benchmarks.commands import check, help_, query
 from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.features import features
+from benchmarks.features_spark import features_spark
 from benchmarks.figures import Figure
 from benchmarks.files import memory, small_files
 from benchmarks.gold import gold
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "silver": silver,
     "gold": gold,
     "features": features,
+    "features_spark": features_spark,
     "online": online,
     "serving": serving,
 }
