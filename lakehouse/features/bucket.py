@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import ConservationError
-from lakehouse.features.seeing import Sight, content_of
+from lakehouse.features.seeing import UTC_TIME, Sight, content_of
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Column
 
 KEY, CELL, INPUT = "_key", "_cell", "_input"
 """Columns of ours; no feature begins with an underscore."""
-UTC_TIME = pa.timestamp("us", "UTC")
 OUT_ROWS = 100_000
 """Rows that are handed back at a time."""
 

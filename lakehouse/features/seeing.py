@@ -14,6 +14,7 @@ from lakehouse.kernels.keys import Column, Ints
 from lakehouse.kernels.ties import Content
 
 FROM, UNTIL = "_known_from", "_known_until"
+UTC_TIME, NAIVE = pa.timestamp("us", "UTC"), pa.timestamp("us")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class Sight:
         since = table.column(FROM) if self.by_known else None
         if self.by_created:
             made = table.column(self.created)
-            since = made if since is None else pc.max_element_wise(since, made, skip_nulls=False)
+            if since is not None:
+                # In UTC without saying so: Arrow has no such function of times with a zone.
+                made = pc.max_element_wise(since.cast(NAIVE), made.cast(NAIVE), skip_nulls=False)
+            since = made
         return asof_join(
             keys,
             times,
