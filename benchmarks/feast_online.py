@@ -1,8 +1,9 @@
-"""One side of the benchmark ``online``, in a process of its own: python feast_online.py FOLDER STORE KEYS PORT.
+"""One side of the benchmark ``online``, in a process of its own: python feast_online.py FOLDER STORE KEYS PORT [PART].
 
 Prints, as JSON, CPU seconds and wall seconds of publishing KEYS keys of 10 doubles, the same of a publish after 1,000
 changed keys, after one, and after none (ours alone), and the times (ms) of look-ups: p50, p99 and the mean of CPU; for
-Redis also the p50 of one bare MGET of as many keys and bytes, and of a bare GET.
+Redis also the p50 of one bare MGET of as many keys and bytes, and of a bare GET. With the PART "write" it writes the
+table alone; with "peak" it publishes that, and prints the most memory that the process had (MiB).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import resource
 import sys
 import time
 import warnings
@@ -19,7 +21,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-WIDTH, WIDE, FEW = 10, 50, 10_000
+WIDTH, WIDE, FEW, PIECE = 10, 50, 10_000, 1_000_000
 SHAPES = ((1, 10), (10, 50), (100, 50))
 """Keys × features of one look-up."""
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,7 +32,7 @@ REFRESH_EACH = 50
 """So few look-ups to one that meets a registry to be read again: every p99 is then of one that does."""
 
 
-def main(folder: Path, kind: str, size: int, port: int) -> dict[str, Any]:
+def main(folder: Path, kind: str, size: int, port: int, part: str = "") -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
     from deltalake import write_deltalake
@@ -74,7 +76,11 @@ def main(folder: Path, kind: str, size: int, port: int) -> dict[str, Any]:
         **engine,
     }
     key = Entity(name="id", value_type=ValueType.INT64)
-    write("many", table(np.arange(size), WIDTH, FIRST))
+    if part != "peak":
+        for start in range(0, size, PIECE):
+            write("many", table(np.arange(start, min(size, start + PIECE)), WIDTH, FIRST))
+    if part == "write":
+        return {}
     write("wide", table(np.arange(FEW), WIDE, FIRST))
     store = FeatureStore(config=RepoConfig(**config))
     store.apply([key, view("many", WIDTH), view("wide", WIDE)])
@@ -86,6 +92,8 @@ def main(folder: Path, kind: str, size: int, port: int) -> dict[str, Any]:
 
     publish("wide")  # what is done once in a process
     found: dict[str, Any] = {"whole": publish("many")}
+    if part == "peak":
+        return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     if ours:
         for name, number in (("changed", 1_000), ("one", 1)):
             ids = rng.choice(size, number, replace=False)
@@ -154,5 +162,5 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        result = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        result = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:])
     print(json.dumps(result))

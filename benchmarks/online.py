@@ -23,6 +23,8 @@ from benchmarks.workbench import Workbench
 SCRIPT = Path(__file__).with_name("feast_online.py")
 KEYS = {"sqlite": 1_000_000, "redis": 1_000_000, "feast sqlite": 50_000, "feast redis": 50_000}
 """How many are published: Feast's own stores would take many minutes for as many."""
+LARGER = 4
+"""How many times as many keys may take no more memory: ten times as many would take minutes for each store."""
 PUBLISH = {"redis": 60_000, "sqlite": 100_000}
 READ = {"1 × 10": 0.2, "10 × 50": 0.4, "100 × 50": 1.0}
 NAMES = {"redis": "Redis", "sqlite": "SQLite"}
@@ -53,6 +55,14 @@ def online(bench: Workbench) -> Iterator[Figure]:
             goal=1.0,
             how=f"CPU seconds, keys at random; the whole takes {whole:.2f} s, one changed key "
             f"{median(one['one'][0] for one in found[store]):.3f} s",
+        )
+        peaks = [_peak(bench, store, times * KEYS[store]) for times in (1, LARGER)]
+        yield bench.figure(
+            f"online: peak memory of publishing {LARGER * KEYS[store]:,} keys to {NAMES[store]}, to that of 1,000,000",
+            "×",
+            peaks[1] / peaks[0],
+            goal=1.25,
+            how=f"the publishing process alone, a fresh one for each, once: {peaks[1]:,.0f} and {peaks[0]:,.0f} MiB",
         )
     for shape, goal in READ.items():
         for store in PUBLISH:
@@ -112,14 +122,25 @@ def _rounds(bench: Workbench) -> dict[str, list[dict[str, Any]]]:
     turn = list(KEYS)
     for _ in range(bench.rounds(3)):
         for side in turn:
-            folder = bench.folder / "online"
-            folder.mkdir(parents=True)
-            with redis_server() as port:
-                words = [str(SCRIPT), str(folder), side, str(KEYS[side]), str(port)]
-                done = run([sys.executable, "-P", *words], REPOSITORY)
-            found[side].append(json.loads(done.stdout.splitlines()[-1]))
-            shutil.rmtree(folder)
+            found[side].append(_parts(bench, side, KEYS[side], [""]))
         turn = turn[1:] + turn[:1]
+    return found
+
+
+def _peak(bench: Workbench, store: str, keys: int) -> float:
+    return float(_parts(bench, store, keys, ["write", "peak"])["peak"])
+
+
+def _parts(bench: Workbench, side: str, keys: int, parts: list[str]) -> dict[str, Any]:
+    """What the last of the script's parts prints, each in a process of its own."""
+    folder = bench.folder / "online"
+    folder.mkdir(parents=True)
+    with redis_server() as port:
+        for part in parts:
+            words = [str(SCRIPT), str(folder), side, str(keys), str(port), part]
+            done = run([sys.executable, "-P", *words], REPOSITORY)
+    shutil.rmtree(folder)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
