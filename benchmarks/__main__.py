@@ -26,6 +26,7 @@ from benchmarks.measure import BenchmarkError
 from benchmarks.online import online
 from benchmarks.planning import planning
 from benchmarks.runs import month, unchanged
+from benchmarks.serving import serving
 from benchmarks.silver import silver
 from benchmarks.workbench import Workbench, workbench
 from lakehouse.errors import LakehouseError
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "gold": gold,
     "features": features,
     "online": online,
+    "serving": serving,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

@@ -56,9 +56,9 @@ def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSourc
     elif isinstance(given, pd.DataFrame):
         table = _of_pandas(given)
     elif isinstance(given, pa.Table):
-        table = given
+        table = _of_arrow(given)
     elif hasattr(given, "__arrow_c_stream__"):
-        table = pa.table(given)
+        table = _of_arrow(pa.table(given))
     else:
         kind = type(given).__name__
         raise DefinitionError(
@@ -70,6 +70,8 @@ def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSourc
 def of_table(table: pa.Table, time: str) -> EntityRows:
     """Entity rows of an Arrow table. Raises DefinitionError for a text that is no time."""
     column = table.column(time)
+    if len(column) == column.null_count and not pa.types.is_timestamp(column.type):
+        return EntityRows(table, time, pa.chunked_array([pa.nulls(len(column), pa.timestamp("us", "UTC"))]))
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         column = _moments(column, time)
@@ -88,16 +90,27 @@ def _moments(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(found)])
 
 
-def _of_pandas(frame: pd.DataFrame) -> pa.Table:
-    names = [str(name) for name in frame.columns]
+def _of_arrow(table: pa.Table) -> pa.Table:
+    _refuse_doubled(table.column_names)
+    return table
+
+
+def _refuse_doubled(names: list[str]) -> None:
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise DefinitionError(f"the entity rows have more than one column called {', '.join(doubled)}")
+
+
+def _of_pandas(frame: pd.DataFrame) -> pa.Table:
+    _refuse_doubled([str(name) for name in frame.columns])
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         text = str(error.args[-1] if error.args else error)
         raise DefinitionError(f"the entity rows mix types: {text}", hint="Cast that column to one type.") from error
+    except (pa.ArrowNotImplementedError, TypeError) as error:
+        text = str(error.args[-1] if error.args else error)
+        raise DefinitionError(f"the entity rows: {text}", hint="Leave that column out, or cast it.") from error
 
 
 def _time_column(table: pa.Table) -> str:
@@ -106,7 +119,7 @@ def _time_column(table: pa.Table) -> str:
     times: list[str] = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     if len(times) == 1:
         return times[0]
-    found = f"several timestamps: {', '.join(times)}" if times else "none"
+    found = f"several timestamps: {', '.join(times)}" if times else "no timestamp"
     raise DefinitionError(
         f"the entity rows have no column '{TIME}' and {found}", hint=f"Name the time of each row '{TIME}'."
     )
@@ -132,7 +145,8 @@ def _of_sql(query: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) 
         result: pa.Table = connection.sql(query).to_arrow_table()
         return result
     except duckdb.Error as error:
-        raise UsageError(f"entity SQL: {str(error).strip()}") from error
+        hint = "A file is read first: pandas.read_parquet(…)." if len(query.split()) == 1 else ""
+        raise UsageError(f"entity SQL: {str(error).strip()}", hint=hint) from error
     finally:
         connection.close()
 

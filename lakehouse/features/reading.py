@@ -18,6 +18,8 @@ from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_y
 from lakehouse.kernels.keys import key_codes
 
 UTC_TIME = pa.timestamp("us", "UTC")
+_IN_SQL = range(1678, 2262)
+"""Years in which a time can stand in a condition: a scan compares it in nanoseconds."""
 
 
 class OpenTable:
@@ -44,6 +46,12 @@ class OpenTable:
         from lakehouse.delta.log import changed_at
 
         return changed_at(Path(self.location), self.version)
+
+    def commit(self, version: int) -> str:
+        """See :func:`lakehouse.delta.log.fingerprint`; nothing for a table that isn't on this machine's disks."""
+        from lakehouse.delta.log import fingerprint
+
+        return "" if "://" in self.location else fingerprint(Path(self.location), version)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -78,16 +86,25 @@ class OpenTable:
         """
         wanted = list(dict.fromkeys(columns))
         conditions = [condition] if condition else []
+        far = []
         if time is not None:
-            conditions += [f"{_quoted(time)} >= '{_text(start)}'"] if start is not None else []
-            conditions += [f"{_quoted(time)} <= '{_text(end)}'"] if end is not None else []
+            for sign, bound in ((">=", start), ("<=", end)):
+                if bound is not None and bound.year in _IN_SQL:
+                    conditions.append(f"{_quoted(time)} {sign} '{_text(bound)}'")
+                elif bound is not None:
+                    far.append((sign, bound))
         for name, (least, most) in (keys or {}).items():
             if self._skips(name, least, most):
                 conditions += [f"{_quoted(name)} >= {_literal(least)} and {_quoted(name)} <= {_literal(most)}"]
         try:
             # Not to_pyarrow_table: pyarrow refuses deletion vectors.
-            stream = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
+            needed = list(dict.fromkeys([*wanted, time])) if far and time is not None else wanted
+            stream = self.delta.scan(columns=needed, predicate=" and ".join(conditions) or None)
             table = pa.RecordBatchReader.from_stream(stream).read_all()
+            for sign, bound in far:
+                moments = table.column(time).cast(UTC_TIME)
+                order = pc.greater_equal if sign == ">=" else pc.less_equal
+                table = table.filter(order(moments, pa.scalar(_aware(bound), UTC_TIME)))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise _unreadable(self.label, error) from error
         if as_stored:
@@ -240,8 +257,11 @@ def _scalar(value: Any, like: Any) -> pa.Scalar:
 
 
 def _text(time: datetime) -> str:
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return _aware(time).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _aware(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _unreadable(label: str, error: Exception) -> StorageError:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from feast import utils
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.protos.feast.types.Value_pb2 import Value
@@ -17,7 +15,7 @@ from feast.value_type import ValueType
 
 from lakehouse.errors import UsageError, did_you_mean
 from lakehouse.kernels.entity_key import EntityKeys
-from lakehouse.kernels.record import Reader
+from lakehouse.kernels.reader import Reader
 from lakehouse.online.kinds import Conversion
 
 MICROS = 1_000_000
@@ -29,9 +27,6 @@ _FIELDS = {
     ValueType.UNIX_TIMESTAMP: "unix_timestamp_val",
 }
 """Where Feast's messages hold keys."""
-ABSENT: Any = object()
-"""Stands for a feature that a record has not: it was made before the feature was added."""
-Pick = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Part:
@@ -51,24 +46,20 @@ class Part:
         self.keys = view_keys(view)
         self.asked = [renamed.get(field.name, field.name) for field in view.entity_columns]
         """The caller's column of each of the view's join keys."""
-        self._picks: dict[int, Pick] = {}
+        self._spots: dict[int, list[int | None]] = {}
 
     def encode(self, keys: Mapping[str, Sequence[Any]], rows: int) -> list[bytes | None]:
         """The key of each row; None where a part of it is null."""
-        columns = [[""] * rows if name == DUMMY_ENTITY_ID else keys[name] for name in self.asked]
-        encode = self.keys.of_values
-        if len(columns) == 1:
-            return [None if value is None else encode((value,)) for value in columns[0]]
-        return [None if None in values else encode(values) for values in zip(*columns, strict=True)]
+        return self.keys.of_rows([[""] * rows if name == DUMMY_ENTITY_ID else keys[name] for name in self.asked])
 
-    def pick(self, reader: Reader) -> Pick:
-        """Takes this part's features, in order, out of a record's values."""
-        found = self._picks.get(reader.layout.number)
+    def spots(self, reader: Reader) -> list[int | None]:
+        """Where this part's features stand in a record; None for one that it has not."""
+        found = self._spots.get(reader.layout.number)
         if found is None:
-            kinds = {name: one.kind for name, one in zip(self.features, self.conversions, strict=True)}
             # A field of another kind was published when the feature had another type: it is not there yet.
-            names = [name if kinds.get(name, kind) == kind else "" for name, kind in reader.layout.fields]
-            found = self._picks[reader.layout.number] = picker(names, self.features)
+            fields = {field: spot for spot, field in enumerate(reader.layout.fields)}
+            wanted = zip(self.features, self.conversions, strict=True)
+            found = self._spots[reader.layout.number] = [fields.get((name, one.kind)) for name, one in wanted]
         return found
 
 
@@ -194,21 +185,6 @@ def key_values(values: Sequence[Any], value_type: ValueType) -> Sequence[Any]:
         None if field in (None, "null_val") else getattr(message, field)
         for field, message in zip(fields, messages, strict=True)
     ]
-
-
-def picker(names: Sequence[str], wanted: Sequence[str]) -> Pick:
-    spots = {name: spot for spot, name in enumerate(names)}
-    if list(names) == list(wanted):
-        return lambda values: values
-    if len(wanted) > 1 and all(name in spots for name in wanted):
-        return itemgetter(*(spots[name] for name in wanted))
-    order = [spots.get(name) for name in wanted]
-    return lambda values: [ABSENT if spot is None else values[spot] for spot in order]
-
-
-def context_of(registry: Any, project: str, features: Any, full_names: bool) -> Any:
-    """What Feast makes of the references; the same object again as long as its registry's cache holds."""
-    return utils._get_cached_request_context(registry, project, features, full_names)
 
 
 def _listed(values: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -23,14 +24,14 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from lakehouse.errors import OnlineStoreError
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
+from lakehouse.online.compiled import CompiledRequests
 from lakehouse.online.kinds import moment, ticks
 from lakehouse.online.publication import Asked, Found, Holder, Publication
 from lakehouse.online.reading import Records, answer
-from lakehouse.online.request import LookUp, Part, Request, columnar, compile_request, context_of, view_id
+from lakehouse.online.request import LookUp, Part, columnar, view_id
 from lakehouse.online.response import PRESENT
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-MOST_REQUESTS = 1000
 
 
 class PackedOnlineStoreConfig(FeastConfigBaseModel):
@@ -50,7 +51,7 @@ class PackedOnlineStore(OnlineStore):
     """
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[int, bool], tuple[Any, Request]] = {}
+        self._requests = CompiledRequests()
         self._records: Records | None = None
 
     @abstractmethod
@@ -58,8 +59,8 @@ class PackedOnlineStore(OnlineStore):
         """Where this store's records are."""
 
     @abstractmethod
-    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, without holding up the event loop."""
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, without holding up the event loop."""
 
     def publication(self, config: RepoConfig, view: FeatureView, layout: Layout) -> AbstractContextManager[Publication]:
         """Publish a view. Raises LockedError where somebody else does."""
@@ -140,7 +141,8 @@ class PackedOnlineStore(OnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Lay rows over the published records. Of two for one key the later by event and created time stays.
+        """Lay rows over the published records. Of two for one key the later by event and created time stays, and beside
+        it those that are dated ahead.
 
         A feature that a row does not name keeps the value that was pushed or published before.
         """
@@ -154,7 +156,7 @@ class PackedOnlineStore(OnlineStore):
         records = self.records(config)
         records.known(layout)
         pairs = list(zip(keys, rows, strict=True))
-        self.holder(config).push(view_id(config, table), layout, pairs, records.merged)
+        self.holder(config).push(view_id(config, table), layout, pairs, partial(records.merged, _now(config)))
         if progress:
             progress(len(data))
 
@@ -198,14 +200,7 @@ class PackedOnlineStore(OnlineStore):
     def _look_up(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any
     ) -> LookUp:
-        context = context_of(registry, project, features, full_names)
-        known = self._requests.get((id(context), full_names))
-        if known is None or known[0] is not context:
-            if len(self._requests) >= MOST_REQUESTS:
-                self._requests.clear()
-            known = context, compile_request(config, context, full_names)
-            self._requests[id(context), full_names] = known
-        return LookUp(known[1], columnar(rows))
+        return LookUp(self._requests.of(config, registry, project, features, full_names), columnar(rows))
 
     def _part(
         self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
@@ -214,9 +209,9 @@ class PackedOnlineStore(OnlineStore):
         return Part(config, view, wanted, False), [self._key(config, key) for key in keys]
 
     def _messages(
-        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Sequence[Found]
+        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Found
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        columns = self.records(config).columns(part, keys, iter(found), _now(config))
+        columns = self.records(config).columns(part, keys, found, _now(config))
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         messages = [column.conversion.to_proto(column.values) for column in columns if column.conversion]
         for spot in range(len(keys)):

@@ -151,8 +151,16 @@ def looked_up(store: FeatureStore) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def shown(values: list[Any]) -> list[str]:
-    """To the type; the order within a set is chance."""
-    return [repr(sorted(value, key=repr)) if isinstance(value, set) else repr(value) for value in values]
+    """To the type; the order within a set, and of a map's keys, is chance."""
+    return [repr(_sorted(value)) for value in values]
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(one) for one in value]
+    return sorted(value, key=repr) if isinstance(value, set) else value
 
 
 def in_order(values: Any) -> list[Any]:
