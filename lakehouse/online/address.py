@@ -31,7 +31,7 @@ OF_TLS = {
     *("ssl_ciphers", "ssl_keyfile", "ssl_password"),
 }
 KNOWN = {
-    *("db", "health_check_interval", "protocol", "socket_connect_timeout", "socket_keepalive", "socket_timeout", "ssl"),
+    *("db", "protocol", "socket_connect_timeout", "socket_keepalive", "socket_timeout", "ssl"),
     *TEXT,
     *OF_TLS,
 }
