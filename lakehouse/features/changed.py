@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from lakehouse.delta.feed import NoFeedError, read_feed, unreadable
-from lakehouse.features.reading import OpenTable, plain_type
+from lakehouse.features.reading import OpenTable, in_plain_types, plain_type
 from lakehouse.quality.literals import column
 
 __all__ = ["Changes", "NoFeedError", "changes"]
@@ -63,7 +63,7 @@ def changes(opened: OpenTable, after: int, keys: Sequence[str], columns: Sequenc
         found, whole = kinds.empty_table().select(list(keys)), True
         waiting: list[pa.RecordBatch] = []
         for batch in batches:
-            waiting.append(batch.select(names).cast(kinds))
+            waiting.append(in_plain_types(batch, names))
             if sum(one.num_rows for one in waiting) > max(MOST, found.num_rows):
                 found, waiting, whole = _distinct(found, pa.Table.from_batches(waiting)), [], False
     except (DeltaError, pa.ArrowException, OSError) as error:

@@ -25,14 +25,16 @@ from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
+from lakehouse.errors import LakehouseError
 from lakehouse.features.changed import NoFeedError, changes
 from lakehouse.features.cursor import Cursor, Published
+from lakehouse.features.declared import check_view
 from lakehouse.features.downstream import definition
 from lakehouse.features.gating import check_gate
 from lakehouse.features.ledger import feast_publication
 from lakehouse.features.newer import newer
 from lakehouse.features.records import ViewRows
-from lakehouse.features.source import project_of
+from lakehouse.features.source import DeltaSource, project_of
 from lakehouse.kernels.record import tombstone
 from lakehouse.online.publication import Publication
 from lakehouse.online.store import PackedOnlineStore
@@ -83,7 +85,17 @@ class DeltaEngine(ComputeEngine):
         entities_to_delete: Sequence[Entity],
         entities_to_keep: Sequence[Entity],
     ) -> None:
-        """Nothing is prepared: the online store makes room for its views by itself."""
+        """At ``feast apply``: refuse what no table has. The online store makes room for its views by itself.
+
+        Raises DefinitionError for a join key or a feature that its view's table lacks or has with another type.
+        """
+        for view in views_to_keep:
+            if isinstance(view, FeatureView) and isinstance(view.batch_source, DeltaSource):
+                try:
+                    opened = view.batch_source.open(self.repo_config)
+                except LakehouseError:
+                    continue  # Feast's validation of sources says so, unless its caller left that out
+                check_view(view, view.batch_source, opened)
 
     def teardown_infra(self, project: str, fvs: Sequence[Any], entities: Sequence[Entity]) -> None:
         """Nothing is kept but in the online store."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
+from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import key_codes
 
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 UTC_TIME = pa.timestamp("us", "UTC")
 _IN_SQL = range(1678, 2262)
 """Years in which a time can stand in a condition: a scan compares it in nanoseconds."""
@@ -110,8 +112,7 @@ class OpenTable:
         if as_stored:
             own = pa.schema(self.delta.schema().to_arrow())
             return table.select(wanted).cast(pa.schema([own.field(name) for name in wanted]))
-        fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in wanted]
-        return table.select(wanted).cast(pa.schema(fields))
+        return in_plain_types(table, wanted)
 
     def read_where(self, columns: Sequence[str], keys: pa.Table) -> pa.Table:
         """The columns of all rows whose key, the columns of ``keys``, is one of these."""
@@ -139,9 +140,8 @@ class OpenTable:
             batches = pa.RecordBatchReader.from_stream(
                 self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
             )
-            fields = [pa.field(name, plain_type(batches.schema.field(name).type)) for name in wanted]
             for batch in batches:
-                yield batch.select(wanted).cast(pa.schema(fields))
+                yield in_plain_types(batch, wanted)
         except (DeltaError, OSError) as error:
             raise _unreadable(self.label, error) from error
 
@@ -220,6 +220,15 @@ def open_table(location: str, label: str, version: int | None = None, hint: str 
         if "://" not in location and not Path(location).exists():
             raise NotBuiltError(f"{label} is not built: no folder {location}", hint=hint) from error
         raise _unreadable(f"{label} at version {version}" if version is not None else label, error) from error
+
+
+def in_plain_types(rows: Rows, columns: Sequence[str]) -> Rows:
+    """Some columns of a table or a batch, each in the :func:`plain_type` of its own."""
+    values = [nearest_doubles(rows.column(name)) for name in columns]
+    return type(rows).from_arrays(
+        [value.cast(plain_type(value.type)) for value in values],
+        names=list(columns),
+    )
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:

@@ -24,6 +24,7 @@ from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, StorageError
+from lakehouse.features.declared import check_kind
 from lakehouse.features.reading import UTC_TIME, OpenTable
 from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
@@ -231,26 +232,12 @@ def _give_back() -> None:
         trim(0)
 
 
-def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether a cast keeps the values: Arrow would make a number of a text, and true of 2."""
-    if pa.types.is_large_list(wanted):
-        return bool(pa.types.is_list(given)) and _same_kind(given.value_type, wanted.value_type)
-    families = (
-        lambda one: pa.types.is_integer(one) or pa.types.is_floating(one),
-        lambda one: pa.types.is_string(one) or pa.types.is_large_string(one),
-        lambda one: pa.types.is_binary(one) or pa.types.is_large_binary(one),
-        pa.types.is_boolean,
-        pa.types.is_timestamp,
-    )
-    return bool(pa.types.is_null(given)) or any(family(given) and family(wanted) for family in families)
-
-
 def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.ChunkedArray | pa.Array:
     kind = kind_of(value_type)
+    check_kind(where, value_type, column.type)
+    _refuse_nulls_within(column, where)
     try:
         if kind != "value":
-            if not _same_kind(column.type, arrow_type(kind)):
-                raise TypeError("these are different kinds of values")
             return column.cast(arrow_type(kind))
         messages = python_values_to_proto_values(column.to_pylist(maps_as_pydicts="strict"), value_type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
@@ -264,6 +251,16 @@ def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.Ch
     none = pc.is_null(column).to_pylist()
     packed = [None if null else one.SerializeToString() for one, null in zip(messages, none, strict=True)]
     return pa.array(packed, pa.large_binary())
+
+
+def _refuse_nulls_within(column: pa.ChunkedArray | pa.Array, where: str) -> None:
+    """Of a null among texts Feast makes an empty text; a null that stands for a whole list is kept."""
+    while pa.types.is_list(column.type):
+        column = pc.list_flatten(column)
+        if column.null_count and not pa.types.is_list(column.type):
+            raise DefinitionError(
+                f"{where} has a list with a null in it, which can't be served", hint="Leave nulls out of its lists."
+            )
 
 
 def _keep_empty(message: Value, given: Any) -> None:

@@ -14,6 +14,7 @@ from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError
+from lakehouse.features.declared import check_features
 from lakehouse.features.entity_rows import TIME, EntityRows, of_table, require_keys
 from lakehouse.features.knowledge import Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
@@ -85,6 +86,7 @@ def wanted_views(
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         opened = source.open(config)
+        check_features(name, [one for one in view.features if one.name in features], source, opened)
         yield Wanted(
             name=name,
             source=source,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from feast import FeatureService, FeatureStore, Field, RequestSource, ValueType
 from feast.errors import FeastError, RequestDataNotFoundInEntityRowsException
 from feast.on_demand_feature_view import on_demand_feature_view
@@ -185,10 +186,11 @@ def test_request_data_that_is_missing(ours: FeatureStore, stock: FeatureStore, k
 @pytest.mark.parametrize("kind", STORES)
 def test_a_feature_that_is_new_or_of_another_type(tmp_path: Path, kind: str) -> None:
     """Between feast apply and the next publish there is nothing of it, whatever stood under its name."""
-    table = pa.table({"id": pa.array([1]), "at": pa.array([START], US), "a": pa.array([5]), "b": ["5"]})
-    write(tmp_path, "t", table)
 
     def store_of(*fields: Field) -> FeatureStore:
+        a = pa.array([5]) if fields[0].dtype == Int64 else pa.array(["5"])
+        table = pa.table({"id": pa.array([1]), "at": pa.array([START], US), "a": a, "b": ["5"]})
+        write_deltalake(tmp_path / "t", table, mode="overwrite", schema_mode="overwrite")
         view = made_of(tmp_path, "t", fields, [keys_of()])
         return applied(feast_store(tmp_path, online_store(kind, tmp_path)), [keys_of(), view])
 
