@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lakehouse.errors import ConservationError
 from lakehouse.features.seeing import UTC_TIME, Sight, content_of
 from lakehouse.kernels import latest
+from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import Column
 
 KEY, CELL, INPUT = "_key", "_cell", "_input"
@@ -149,6 +150,10 @@ def _structs(table: pa.Table, index: pa.Array) -> pa.Array:
 def _seen(view: View, asked: pa.Table, times: Column, parts: list[pa.RecordBatch]) -> tuple[pa.Table, pa.Array]:
     """A view's rows, and which of them each entity row sees."""
     schema = view.schema.append(pa.field(CELL, pa.int32()))
-    table = pa.Table.from_batches(parts).cast(schema).combine_chunks() if parts else schema.empty_table()
+    table = schema.empty_table()
+    if parts:
+        read = pa.Table.from_batches(parts)
+        columns = [nearest_doubles(column) for column in read.columns]
+        table = pa.Table.from_arrays(columns, names=read.column_names).cast(schema).combine_chunks()
     spots = view.sight.spots([asked.column(name) for name in view.keys], times, table)
     return table, pa.array(spots, mask=spots < 0)
