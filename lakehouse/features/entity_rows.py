@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,14 +35,14 @@ class EntityRows:
         ends = pc.min_max(self.times.cast(pa.timestamp("us"), safe=False)).as_py()
         return ends["min"].replace(tzinfo=UTC), ends["max"].replace(tzinfo=UTC)
 
-    def require(self, keys: list[str], view: str) -> None:
-        """Raise DefinitionError, with the nearest name, for a join key that the rows lack."""
-        for key in keys:
-            if key not in self.table.column_names:
-                raise DefinitionError(
-                    f"the entity rows have no column '{key}', a join key of '{view}'",
-                    hint=did_you_mean(key, self.table.column_names),
-                )
+
+def require_keys(names: Sequence[str], keys: Sequence[str], view: str) -> None:
+    """Raise DefinitionError, with the nearest name, for a join key that the rows lack."""
+    for key in keys:
+        if key not in names:
+            raise DefinitionError(
+                f"the entity rows have no column '{key}', a join key of '{view}'", hint=did_you_mean(key, names)
+            )
 
 
 def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> EntityRows:
@@ -64,7 +64,7 @@ def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSourc
         raise DefinitionError(
             f"entity rows can't be of type {kind}", hint="Give a pandas frame, an Arrow table or SQL."
         )
-    return of_table(table, _time_column(table))
+    return of_table(table, time_column({field.name: pa.types.is_timestamp(field.type) for field in table.schema}))
 
 
 def of_table(table: pa.Table, time: str) -> EntityRows:
@@ -113,10 +113,11 @@ def _of_pandas(frame: pd.DataFrame) -> pa.Table:
         raise DefinitionError(f"the entity rows: {text}", hint="Leave that column out, or cast it.") from error
 
 
-def _time_column(table: pa.Table) -> str:
-    if TIME in table.column_names:
+def time_column(columns: Mapping[str, bool]) -> str:
+    """The column with the time, of columns of which it is known whether they are timestamps."""
+    if TIME in columns:
         return TIME
-    times: list[str] = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    times = [name for name, is_time in columns.items() if is_time]
     if len(times) == 1:
         return times[0]
     found = f"several timestamps: {', '.join(times)}" if times else "no timestamp"

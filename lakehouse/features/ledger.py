@@ -77,6 +77,8 @@ def feast_publication(
 class FeastPublication:
     """See :class:`lakehouse.online.publication.Publication`."""
 
+    ordered = False
+
     def __init__(
         self,
         config: RepoConfig,
@@ -99,6 +101,9 @@ class FeastPublication:
     def cursor(self) -> str | None:
         found = self._ledger.execute("SELECT cursor FROM published WHERE view = ?", (self._id,)).fetchone()
         return str(found[0]) if found else None
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        return [None] * len(keys)
 
     def mark(self, cursor: str) -> None:
         self._ledger.execute("INSERT OR REPLACE INTO published VALUES (?, ?)", (self._id, cursor))

@@ -49,6 +49,12 @@ class OpenTable:
 
         return changed_at(Path(self.location), self.version)
 
+    def commit(self, version: int) -> str:
+        """See :func:`lakehouse.delta.log.fingerprint`; nothing for a table that isn't on this machine's disks."""
+        from lakehouse.delta.log import fingerprint
+
+        return "" if "://" in self.location else fingerprint(Path(self.location), version)
+
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns in the types that :meth:`read` gives."""

@@ -76,12 +76,15 @@ class Reader:
         return events, columns
 
     def moments(self, record: bytes) -> list[int]:
-        """The event times of a record's rows, in order."""
+        """The event times of a record's rows, in order. Raises StorageError for bytes that are no record."""
         found, at = [], HEADER.size
-        while at < len(record):
-            event, _, length = ROW.unpack_from(record, at)
-            found.append(int(event))
-            at += ROW.size + length
+        try:
+            while at < len(record):
+                event, _, length = ROW.unpack_from(record, at)
+                found.append(int(event))
+                at += ROW.size + length
+        except struct.error as error:
+            raise torn(record) from error
         return found
 
     def _due(self, record: bytes, rows: int, now: int) -> tuple[int, int, Sequence[Any]] | None:

@@ -34,6 +34,8 @@ from lakehouse.kernels.keys import Ints
 ENCODING = 1
 UNKNOWN = -(2**63)
 """No created time."""
+EVER = 2**63 - 1
+"""When every row is due."""
 HEADER = struct.Struct("<BBHIQ")
 ROW = struct.Struct("<qqI")
 MOST_ROWS = 2**16 - 1

@@ -31,7 +31,7 @@ OF_TLS = {
     *("ssl_ciphers", "ssl_keyfile", "ssl_password"),
 }
 KNOWN = {
-    *("db", "health_check_interval", "protocol", "socket_connect_timeout", "socket_keepalive", "socket_timeout", "ssl"),
+    *("db", "protocol", "socket_connect_timeout", "socket_keepalive", "socket_timeout", "ssl"),
     *TEXT,
     *OF_TLS,
 }
@@ -98,11 +98,17 @@ class Address:
         return self._client(redis, SentinelPool, Retry(NoBackoff(), 0), timeout_s or self.timeout_s)
 
     def connect_async(self) -> Any:
-        """The same for an event loop."""
-        return self._client(redis.asyncio, AsyncSentinelPool, AsyncRetry(NoBackoff(), 0), self.timeout_s)
+        """The same for an event loop, without an end to its patience: see :class:`SharedConnection`."""
+        retry = AsyncRetry(NoBackoff(), 0)
+        return self._client(redis.asyncio, AsyncSentinelPool, retry, self.timeout_s, socket_timeout=None)
 
-    def _client(self, library: Any, sentinel_pool: Any, retry: Any, timeout_s: float) -> Any:
-        options = {"max_connections": self.connections, "timeout": timeout_s, **self._options(timeout_s, retry)}
+    def _client(self, library: Any, sentinel_pool: Any, retry: Any, timeout_s: float, **waits: float | None) -> Any:
+        options = {
+            "max_connections": self.connections,
+            "timeout": timeout_s,
+            **self._options(timeout_s, retry),
+            **waits,
+        }
         if self.sentinel is not None:
             sentinels = library.Sentinel(list(self.hosts), sentinel_kwargs=self._of_sentinels(retry))
             return library.Redis.from_pool(sentinel_pool(self.sentinel, sentinels, **options))

@@ -47,7 +47,7 @@ class CompiledRequests:
         if known is not None and registry.is_cache_valid() and known.read == registry.cached_registry_proto_created:
             return known.request
         if known is not None and known.definitions is not None and known.service == service:
-            registry.list_projects(allow_cache=True)  # reads the registry again if that is due
+            registry.list_saved_datasets(project, allow_cache=True)  # reads the registry again if that is due
             read = registry.cached_registry_proto_created  # first: what is read next is of then, or later
             if _definitions(registry.cached_registry_proto, project, known.request, service) == known.definitions:
                 known.read = read
@@ -57,7 +57,7 @@ class CompiledRequests:
     def _compile(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, asked: tuple[Any, ...]
     ) -> Request:
-        registry.list_projects(allow_cache=True)
+        registry.list_saved_datasets(project, allow_cache=True)
         read, proto = (getattr(registry, f"cached_registry_proto{part}", None) for part in ("_created", ""))
         context = utils._get_cached_request_context(registry, project, features, full_names)
         request = compile_request(config, context, full_names)

@@ -178,6 +178,8 @@ class FilePublication:
     before may not be in it.
     """
 
+    ordered = True  # a tree: each of its pages is written once then
+
     def __init__(self, file: RecordFile, view: str, publisher: str) -> None:
         self._file = file
         self._view = view
@@ -191,6 +193,9 @@ class FilePublication:
             question = "SELECT cursor FROM lakehouse_views WHERE view = ?"
             row = connection.execute(question, (self._view,)).fetchone() if connection is not None else None
             return None if row is None else row[0]
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        return [record for record, _ in self._file.find([(self._view, keys)])[0]]
 
     def mark(self, cursor: str) -> None:
         with self._own() as connection:

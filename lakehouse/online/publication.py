@@ -34,8 +34,14 @@ class Publication(Protocol):
     store and in one that was flushed. A store that was replaced by an older copy has that copy's cursor.
     """
 
+    ordered: bool
+    """Whether it is filled faster in the order of the keys."""
+
     @property
     def cursor(self) -> str | None: ...
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The record of each key, as readers see it; None where there is none."""
 
     def mark(self, cursor: str) -> None:
         """Set the cursor, before anything is written that it should tell of."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from feast import utils
 from feast.infra.online_stores.online_store import OnlineStore
@@ -14,12 +15,11 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from lakehouse.errors import StorageError
 from lakehouse.kernels.reader import NEVER, Reader
-from lakehouse.kernels.record import Layout, encode, layout_of
+from lakehouse.kernels.record import EVER, Layout, encode, layout_of
 from lakehouse.online.publication import Found
 from lakehouse.online.request import LookUp, Part, Request
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
 
-EVER = 2**63 - 1
 ABSENT: Any = object()
 """Stands for a feature that a record has not: it was made before the feature was added."""
 
@@ -95,6 +95,11 @@ class Records:
             return row
         under = row[2] if row is not None else [ABSENT] * len(part.features)
         given = dict(zip(reader.names, over[2], strict=True))
+        earlier: Any = over
+        while any(given.get(name) is None for name in part.features):
+            if (earlier := reader.read(pushed, earlier[0] - 1)) is None:
+                break
+            given |= {name: one for name, one in zip(reader.names, earlier[2], strict=True) if given.get(name) is None}
         values = []
         for name, below, convert in zip(part.features, under, part.conversions, strict=True):
             packed = given.get(name)
@@ -102,21 +107,33 @@ class Records:
             values.append(below if value is None or not convert.fits(value) else convert.of_proto(value))
         return over[0], over[1], values
 
-    def merged(self, before: bytes | None, row: bytes) -> bytes:
-        """What stays of a row that was pushed before, and one that is pushed now."""
+    def merged(self, now: int, before: bytes | None, row: bytes) -> bytes:
+        """What stays of the rows that were pushed before, and of one that is pushed now: the newest that is due, with
+        what the earlier ones say of features that it doesn't name, and all that are dated after ``now``.
+        """
         if before is None:
             return row
-        first = self._reader(before).read(before, EVER)
-        second = self._reader(row).read(row, EVER)
-        assert first is not None and second is not None
-        if second[:2] < first[:2]:
+        reader, old = self._reader(row), self._reader(before)
+        rows = [one for at in old.moments(before) if (one := old.read(before, at)) is not None]
+        new = reader.read(row, EVER)
+        assert new is not None
+        due = [one for one in rows if one[0] <= now]
+        if any(new[:2] < one[:2] for one in rows if one[0] == new[0]) or (due and new[0] < due[-1][0]):
             return before
-        names = self._reader(row).names
-        older = dict(zip(self._reader(before).names, first[2], strict=True))
-        values = [older.get(name) if value is None else value for name, value in zip(names, second[2], strict=True)]
-        columns = [pa.array([value], pa.large_binary()) for value in values]
-        times = [pa.array([one], pa.int64()).to_numpy() for one in second[:2]]
-        return encode(self._reader(row).layout, pa.table(columns, names=names), times[0], times[1], 0)[0]
+        named = {one[0]: (one[1], dict(zip(old.names, one[2], strict=True))) for one in rows}
+        own = {name: value for name, value in zip(reader.names, new[2], strict=True) if value is not None}
+        named[new[0]] = new[1], named.get(new[0], (0, {}))[1] | own
+        kept: list[tuple[int, int, dict[str, Any]]] = []
+        for event, (created, values) in sorted(named.items()):
+            if kept and event <= now:
+                told = {name: value for name, value in values.items() if value is not None}
+                kept = [(event, created, kept[0][2] | told)]
+            else:
+                kept.append((event, created, values))
+        columns = [pa.array([one[2].get(name) for one in kept], pa.large_binary()) for name in reader.names]
+        events, made = (pa.array([one[spot] for one in kept], pa.int64()).to_numpy() for spot in (0, 1))
+        counts = np.array([len(kept)], np.int64)
+        return encode(reader.layout, pa.table(columns, names=reader.names), events, made, 0, counts)[0]
 
     def known(self, layout: Layout) -> None:
         """Remember a layout that the store holds."""

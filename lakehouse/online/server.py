@@ -24,11 +24,13 @@ from redis.exceptions import WatchError
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
-from lakehouse.online.leased import AT_ONCE, CURSORS, LAYOUTS, ServerPublication, escaped, name_of
+from lakehouse.online.leased import AT_ONCE, CURSORS, LAYOUTS, PUSHED, ServerPublication, escaped, name_of
 from lakehouse.online.publication import Asked, Found, Merge
+from lakehouse.online.shared import SharedConnection
 
-PUSHED = b" 1"
 TRIES = 20
+SCANNED = 5_000
+"""Keys that a server looks at in one step: it answers nobody else meanwhile."""
 
 
 class RecordServer:
@@ -52,7 +54,7 @@ class RecordServer:
                 if found is not None:
                     return found
 
-    async def find_async(self, client: Any, asked: Sequence[Asked]) -> list[Found]:
+    async def find_async(self, client: SharedConnection, asked: Sequence[Asked]) -> list[Found]:
         """:meth:`find` by a client of the running event loop."""
         with in_words(self.address):
             while True:
@@ -102,7 +104,8 @@ class RecordServer:
         """Forget a view: readers first, then the records."""
         with in_words(self.address):
             self.slow.pipeline().delete(name_of(view, "now")).hdel(CURSORS, view).execute()
-            self.sweep(name_of(view, ""))
+            for _ in self.swept(name_of(view, "")):
+                pass
 
     def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
         """Lay pushed rows over the records of their keys."""
@@ -162,17 +165,21 @@ class RecordServer:
                     continue
         raise OnlineStoreError(f"{self.address.shown}: others write to the same keys all the time", hint="Try again.")
 
-    def sweep(self, prefix: bytes) -> None:
-        """Delete all keys that start so."""
-        pattern = escaped(prefix) + b"*"
-        names: list[bytes] = []
-        for name in self.slow.scan_iter(pattern, count=1000):
-            names.append(name)
-            if len(names) == AT_ONCE:
-                self.slow.unlink(*names)
-                names.clear()
-        if names:
-            self.slow.unlink(*names)
+    def named(self, prefix: bytes) -> Iterator[list[bytes]]:
+        """All keys that start so, step by step; there may be none in a step."""
+        cursor, pattern = 0, escaped(prefix) + b"*"
+        while True:
+            cursor, names = self.slow.scan(cursor, pattern, count=SCANNED)
+            yield names
+            if cursor == 0:
+                return
+
+    def swept(self, prefix: bytes) -> Iterator[None]:
+        """Delete all keys that start so, step by step."""
+        for names in self.named(prefix):
+            for start in range(0, len(names), AT_ONCE):
+                self.slow.unlink(*names[start : start + AT_ONCE])
+            yield
 
 
 def _wanted(asked: Sequence[Asked], known: Sequence[bytes | None]) -> list[bytes]:

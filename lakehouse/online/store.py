@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -140,7 +141,8 @@ class PackedOnlineStore(OnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Lay rows over the published records. Of two for one key the later by event and created time stays.
+        """Lay rows over the published records. Of two for one key the later by event and created time stays, and beside
+        it those that are dated ahead.
 
         A feature that a row does not name keeps the value that was pushed or published before.
         """
@@ -154,7 +156,7 @@ class PackedOnlineStore(OnlineStore):
         records = self.records(config)
         records.known(layout)
         pairs = list(zip(keys, rows, strict=True))
-        self.holder(config).push(view_id(config, table), layout, pairs, records.merged)
+        self.holder(config).push(view_id(config, table), layout, pairs, partial(records.merged, _now(config)))
         if progress:
             progress(len(data))
 

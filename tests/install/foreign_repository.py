@@ -1,7 +1,8 @@
 """A Feast repository outside of this project, with Delta tables that deltalake wrote, used from first to last.
 
-Usage: foreign_repository.py REPOSITORY, which holds feature_store.yaml and definitions.py; the tables come to stand
-beside it. What training and serving must say is worked out here in plain Python, from the rows as they are written.
+Usage: foreign_repository.py REPOSITORY…, each of which holds feature_store.yaml and definitions.py; the tables come to
+stand beside it. What training and serving must say is worked out here in plain Python, from the rows as they are
+written.
 """
 
 from __future__ import annotations
@@ -143,4 +144,5 @@ def _refused(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    for word in sys.argv[1:]:
+        main(Path(word))

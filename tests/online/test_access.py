@@ -98,6 +98,7 @@ def test_users_with_the_rights_that_they_need(tmp_path: Path, server: RedisServe
 def test_what_is_no_option() -> None:
     for text, said in (
         ("localhost:1,passwrd=x", "'passwrd'(?s:.)*'password'"),
+        ("localhost:1,health_check_interval=9", "'health_check_interval'"),  # its PING would be in others' way
         ("localhost:1,ssl_ca_certs=ca.pem", "ssl=true is not"),
         ("localhost", "'localhost' is no HOST:PORT"),
         ("localhost:1,password=one,two", "'…' is no HOST:PORT"),

@@ -17,6 +17,7 @@ from feast import FeatureService, FeatureStore, Field, RequestSource, ValueType
 from feast.errors import FeastError, RequestDataNotFoundInEntityRowsException
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import RepeatedValue, Value
 from feast.types import Float64, Int64, String
 
@@ -245,6 +246,44 @@ def test_pushed_rows_lie_over_records(tmp_path: Path, kind: str) -> None:
     DeltaTable(tmp_path / "t").delete("id = 1")
     publish()
     assert read() == [(None, None), (2, "y"), (3, "not in the table yet")]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_pushed_rows_that_are_dated_ahead_wait_beside_the_one_that_is_due(tmp_path: Path, kind: str) -> None:
+    """In whatever order they are pushed; a feature that a row does not name keeps what the rows before it say."""
+    write(tmp_path, "t", pa.table({"id": [1], "at": pa.array([START], US), "a": [1], "b": ["published"]}))
+    view = made_of(tmp_path, "t", [Field(name="a", dtype=Int64), Field(name="b", dtype=String)], [keys_of()])
+    store = applied(feast_store(tmp_path, online_store(kind, tmp_path)), [keys_of(), view])
+    publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
+    online: Any = store.config.online_store
+    key = EntityKey(join_keys=["id"], entity_values=[Value(int64_val=1)])
+
+    def push(hour: int, a: int | None = None, b: str | None = None) -> None:
+        values = {"a": Value(int64_val=a)} if a is not None else {}
+        values |= {"b": Value(string_val=b)} if b is not None else {}
+        row = key, values, START + hour * HOUR, None
+        store.provider.online_store.online_write_batch(store.config, view, [row], None)
+
+    def read(hour: int) -> tuple[Any, Any]:
+        online.as_of = START + hour * HOUR
+        got = store.get_online_features(["t:a", "t:b"], [{"id": 1}]).to_dict()
+        return got["a"][0], got["b"][0]
+
+    online.as_of = START + 2 * HOUR
+    for hour, values in ((9, (9,)), (1, (10, "due")), (5, (None, "ahead")), (2, (2,))):
+        push(hour, *values)
+    assert [read(hour) for hour in (0, 2, 5, 8, 9)] == [
+        (1, "published"),
+        (2, "due"),
+        (2, "ahead"),
+        (2, "ahead"),
+        (9, "ahead"),
+    ]
+    online.as_of = START + 6 * HOUR
+    push(4, a=99, b="older than what is due")
+    push(9, a=8)
+    push(6, a=6)
+    assert [read(hour) for hour in (6, 9)] == [(6, "ahead"), (8, "ahead")]
 
 
 @pytest.mark.parametrize("kind", STORES)
