@@ -131,7 +131,7 @@ class ViewRows:
         keys = [table.column(name) for name in self.keys]
         if pc.all(due).as_py() in (True, None):
             spots = self._newest(table, keys)
-            if ordered:
+            if ordered and keys:
                 order = pc.sort_indices(self.encoded(table.select(self.keys).take(pa.array(spots))))
                 spots = spots[order.to_numpy()]
             return spots, np.ones(len(spots), np.int64)

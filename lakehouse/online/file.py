@@ -195,7 +195,7 @@ class FilePublication:
             return None if row is None else row[0]
 
     def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        return [record for record, _ in self._file.find([(self._view, keys)])[0]]
+        return self._file.find([(self._view, keys)])[0][0]
 
     def mark(self, cursor: str) -> None:
         with self._own() as connection:

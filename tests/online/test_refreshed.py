@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore, Field, RequestSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64, Int64, String
+from feast.types import Float64, Int64
 
 from tests.online.stores import HOUR, START, US, applied, feast_store, keys_of, online_store, view_of, write
 
@@ -122,7 +122,7 @@ def test_it_is_worked_out_again_where_a_definition_changed(served: Served) -> No
     served.change(s=FeatureService(name="s", features=[served.changes["t"][["b"]]]))
     served.server.refresh_registry()
     assert all_of_them() == [{"a": 1}, {"b": 0.5}, {"total": 12}]
-    served.change(t=served.view("t", fields=[Field(name="a", dtype=String), FIELDS[1]]))
+    served.change(t=served.view("t", fields=[Field(name="a", dtype=Float64), FIELDS[1]]))
     served.server.refresh_registry()
     assert [look_up(*one[:1]) for one in asked[:2]] == [{"a": None}, {"b": 0.5}]
     before = served.request(["other:a"])
