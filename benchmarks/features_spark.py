@@ -12,13 +12,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.feast_training import FEATURES, VIEWS
+from benchmarks.feast_training import FEATURES, VIEWS, repository
 from benchmarks.features import write_rows
 from benchmarks.figures import Figure
 from benchmarks.measure import BenchmarkError, Cost, Rounds, timed
@@ -173,49 +172,10 @@ def _told(frame: DataFrame) -> list[Any]:
 
 
 def _store(place: Path, side: str) -> Retrieve:
-    from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, ValueType
-    from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
-    from feast.table_format import DeltaFormat
-    from feast.types import Float64
-
-    from lakehouse.features.source import DeltaSource
-
-    here = place / f"repository-{side}"
-    here.mkdir(exist_ok=True)
-    kind = "lakehouse.features.offline_store.DeltaOfflineStore" if side == "ours" else "spark"
-    config = RepoConfig(
-        project="bench",
-        provider="local",
-        registry=str(here / "registry.db"),
-        offline_store={"type": kind},
-        online_store={"type": "sqlite", "path": str(here / "online.db")},
-        entity_key_serialization_version=3,
-    )
-    config.repo_path = here
-    store = FeatureStore(config=config)
-
-    def source(name: str) -> Any:
-        path = str(place / name)
-        if side == "ours":
-            return DeltaSource(name=name, path=path, timestamp_field="event_timestamp")
-        return SparkSource(name=name, path=path, table_format=DeltaFormat(), timestamp_field="event_timestamp")
-
-    user = Entity(name="user_id", join_keys=["user_id"], value_type=ValueType.INT64)
-    views = [
-        FeatureView(
-            name=f"view{view}",
-            entities=[user],
-            ttl=timedelta(days=30),
-            schema=[Field(name=f"v{view}_f{number}", dtype=Float64) for number in range(FEATURES)],
-            source=source(f"v{view}"),
-        )
-        for view in range(VIEWS)
-    ]
-    store.apply([user, *views])
-    references = [f"view{view}:v{view}_f{number}" for view in range(VIEWS) for number in range(FEATURES)]
+    store, references = repository(place, "delta" if side == "ours" else "spark")
 
     def retrieve(entities: DataFrame) -> DataFrame:
-        job: Any = store.get_historical_features(entities, references)  # type: ignore[arg-type]
+        job: Any = store.get_historical_features(entities, references)
         frame: DataFrame = job.to_spark_df()
         return frame
 

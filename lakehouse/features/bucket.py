@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import ConservationError
-from lakehouse.features.seeing import UTC_TIME, Sight, content_of
+from lakehouse.features.seeing import Sight, content_of
 from lakehouse.kernels import latest
 from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import Column
+from lakehouse.kernels.times import UTC_TIME
 
 KEY, CELL, INPUT = "_key", "_cell", "_input"
 """Columns of ours; no feature begins with an underscore."""

@@ -15,6 +15,7 @@ from feast.repo_config import RepoConfig
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.features.source import DeltaSource, project_of
+from lakehouse.kernels.times import UTC_TIME
 
 TIME = "event_timestamp"
 
@@ -71,7 +72,7 @@ def of_table(table: pa.Table, time: str) -> EntityRows:
     """Entity rows of an Arrow table. Raises DefinitionError for a text that is no time."""
     column = table.column(time)
     if len(column) == column.null_count and not pa.types.is_timestamp(column.type):
-        return EntityRows(table, time, pa.chunked_array([pa.nulls(len(column), pa.timestamp("us", "UTC"))]))
+        return EntityRows(table, time, pa.chunked_array([pa.nulls(len(column), UTC_TIME)]))
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         column = _moments(column, time)

@@ -17,7 +17,7 @@ from lakehouse.features.entity_rows import EntityRows, time_column
 from lakehouse.features.retrieval import Evaluate, Span, Wanted, new_names, training_rows
 from lakehouse.features.source import project_of
 from lakehouse.kernels.keys import Column, comparable
-from lakehouse.kernels.times import ticks
+from lakehouse.kernels.times import UTC_TIME, ticks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -202,7 +202,7 @@ def _asked(given: DataFrame) -> Entities:
 
 def _moment(found: int | datetime | None) -> datetime | None:
     if isinstance(found, int):
-        moment: datetime = pa.scalar(found, pa.timestamp("us", "UTC")).as_py()
+        moment: datetime = pa.scalar(found, UTC_TIME).as_py()
         return moment
     return None if found is None else found.replace(tzinfo=UTC)
 

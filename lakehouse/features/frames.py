@@ -9,8 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-EXACT = 2**53
-"""Up to here a double holds every whole number."""
+from lakehouse.kernels.decimals import EXACT
 
 
 def as_frame(table: pa.Table, dtypes: Mapping[str, Any]) -> pd.DataFrame:

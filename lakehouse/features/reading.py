@@ -17,9 +17,9 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
 from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import key_codes
+from lakehouse.kernels.times import UTC_TIME
 
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
-UTC_TIME = pa.timestamp("us", "UTC")
 _IN_SQL = range(1678, 2262)
 """Years in which a time can stand in a condition: a scan compares it in nanoseconds."""
 

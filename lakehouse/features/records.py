@@ -25,11 +25,12 @@ from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.declared import check_kind
-from lakehouse.features.reading import UTC_TIME, OpenTable
+from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.online.kinds import kind_of
 from lakehouse.online.request import view_keys
 

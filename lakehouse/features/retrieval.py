@@ -23,6 +23,7 @@ from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.ties import Content
+from lakehouse.kernels.times import UTC_TIME
 
 
 class _TiedError(Exception):
@@ -213,7 +214,7 @@ def range_rows(wanted: Sequence[Wanted], start: datetime, end: datetime) -> Enti
         table = one.opened.read([*(one.keys[key] for key in keys), one.time], time=one.time, start=start, end=end)
         parts.append(table.rename_columns([*keys, TIME]))
     if not parts:
-        return of_table(pa.table({TIME: pa.array([], pa.timestamp("us", "UTC"))}), TIME)
+        return of_table(pa.table({TIME: pa.array([], UTC_TIME)}), TIME)
     table = pa.concat_tables(parts, promote_options="permissive")
     known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in table.column_names))
     distinct = table.filter(known).group_by([*keys, TIME], use_threads=False).aggregate([])

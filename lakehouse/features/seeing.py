@@ -14,7 +14,7 @@ from lakehouse.kernels.keys import Column, Ints
 from lakehouse.kernels.ties import Content
 
 FROM, UNTIL = "_known_from", "_known_until"
-UTC_TIME, NAIVE = pa.timestamp("us", "UTC"), pa.timestamp("us")
+NAIVE = pa.timestamp("us")
 
 
 @dataclass(frozen=True)

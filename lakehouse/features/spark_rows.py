@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from lakehouse.errors import ConservationError, LakehouseError, StorageError
 from lakehouse.features.bucket import CELL, INPUT, KEY, Bucket, Newest, View
-from lakehouse.features.reading import UTC_TIME
 from lakehouse.features.retrieval import Span, Wanted, bounds_of
 from lakehouse.features.skew import column, hot_keys, in_cells
 from lakehouse.kernels.keys import comparable
+from lakehouse.kernels.times import UTC_TIME
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
