@@ -41,7 +41,7 @@ def test_feast_itself_and_we_share_one_registry(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("registry.db")] == [Path("data/registry.db")]
     first = apply(project)
     assert (first.status, first.views) == ("done", ("carrier_delay", "route_load"))
-    assert feast(project.features, "feature-views", "list") == listed
+    assert {"carrier_delay", "route_load"} <= {*feast(project.features, "feature-views", "list").split()}
     assert apply(project).status == "unchanged"
     (tmp_path / "data" / "registry.db").unlink()
     assert apply(project).status == "done"
