@@ -13,6 +13,8 @@ from lakehouse.kernels.keys import Ints
 Doubles = npt.NDArray[np.float64]
 BITS = 32
 _MASK = np.int64(2**BITS - 1)
+_BLOCK = 16_384
+"""Rows that are taken apart at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -163,24 +165,33 @@ def _of_doubles(doubles: Doubles, odd: Ints) -> Exact:
         whole = doubles.astype(np.int64)
         if (whole == doubles).all():
             return _of_whole(whole, odd)
+    exponents = (doubles.view(np.int64) >> np.int64(52)) & np.int64(0x7FF)
+    there = exponents[doubles != 0.0]
+    # A double is its mantissa times 2**(exponent - 1075): the limb -34 holds the least one.
+    low, high = (((max(int(one), 1) - 1075) >> 5) for one in (there.min(initial=2**11), there.max(initial=0)))
+    if low > high:
+        return Exact(0, np.zeros((1, len(doubles)), np.int64), odd)
+    limbs = np.zeros((high - low + 3, len(doubles)), np.int64)
+    for start in range(0, len(doubles), _BLOCK):
+        here = slice(start, start + _BLOCK)
+        _split(doubles[here], exponents[here], low, limbs[:, here])
+    return _trimmed(low, list(limbs), odd)
+
+
+def _split(doubles: Doubles, exponents: Ints, low: int, limbs: Ints) -> None:
+    """Write the limbs of some doubles, of which the lowest is ``low``."""
     bits = doubles.view(np.int64)
-    exponent = (bits >> np.int64(52)) & np.int64(0x7FF)
-    size = bits & np.int64(2**52 - 1)
-    size += (exponent > 0).astype(np.int64) << np.int64(52)
-    exponent = np.maximum(exponent, 1) + (32 * 34 - 1075)  # never negative: the limb -34 holds the least double
-    there = exponent[size != 0]
-    low, high = int(there.min(initial=2**12)) >> 5, int(there.max(initial=0)) >> 5
-    place, shift = exponent >> np.int64(5), exponent & np.int64(31)
+    size = (bits & np.int64(2**52 - 1)) + ((exponents > 0).astype(np.int64) << np.int64(52))
+    exponents = np.maximum(exponents, 1) - 1075
+    place, shift = (exponents >> np.int64(5)) - low, exponents & np.int64(31)
     first = (size & _MASK) << shift
     second = ((size >> np.int64(BITS)) << shift) + (first >> np.int64(BITS))
     sign = (bits >> np.int64(63)) | np.int64(1)
     pieces = [(first & _MASK) * sign, (second & _MASK) * sign, (second >> np.int64(BITS)) * sign]
-    limbs = [np.zeros(len(doubles), np.int64) for _ in range(max(high - low, 0) + 3)]
-    for spot in range(high - low + 1):
-        here = place == low + spot
+    for spot in range(len(limbs) - 2):
+        here = place == spot
         for step, piece in enumerate(pieces):
             limbs[spot + step] += np.where(here, piece, 0)
-    return _trimmed(low - 34, limbs, odd)
 
 
 def _of_whole(whole: Ints, odd: Ints) -> Exact:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lakehouse.errors import DefinitionError
 from lakehouse.kernels import exact, windows
 from lakehouse.kernels.exact import Exact
-from lakehouse.kernels.windows import HOUR, Span, held
+from lakehouse.kernels.windows import HOUR, Span, Windows
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
@@ -56,9 +56,9 @@ def of(given: list[Event], name: str, kind: pa.DataType) -> pa.Array:
     return pa.array([one[name] for one in given], kind)
 
 
-def kernel(given: list[Event], asked: list[Event], spans: list[Span]) -> list[windows.Held]:
+def kernel(given: list[Event], asked: list[Event], spans: list[Span]) -> Windows:
     numbers = of(given, "n", pa.int64())
-    return held(
+    return Windows.of(
         [of(asked, "k", pa.string())],
         of(asked, "t", US),
         [of(given, "k", pa.string())],
@@ -70,20 +70,23 @@ def kernel(given: list[Event], asked: list[Event], spans: list[Span]) -> list[wi
 
 @given(events, points, st.lists(spans, min_size=1, max_size=3))
 def test_windows_hold_what_they_should(given: list[Event], asked: list[Event], spans: list[Span]) -> None:
-    for span, found in zip(spans, kernel(given, asked, spans), strict=True):
-        for spot, point in enumerate(asked):
-            wanted = seen(point, given, span)
-            rows = found.rows[found.first[spot] : found.after[spot]]
-            assert [(given[row]["t"], given[row]["n"]) for row in rows] == [(one["t"], one["n"]) for one in wanted]
+    found = kernel(given, asked, spans)
+    assert sorted(found.points) == list(range(len(asked)))
+    for span, windows_of_span in zip(spans, found.spans, strict=True):
+        for spot, first, after in zip(found.points, windows_of_span.first, windows_of_span.after, strict=True):
+            wanted = seen(asked[spot], given, span)
+            rows = [given[row] for row in found.events[first:after]]
+            assert [(row["t"], row["n"]) for row in rows] == [(one["t"], one["n"]) for one in wanted]
 
 
 @given(events, points, spans)
 def test_what_they_come_to(given: list[Event], asked: list[Event], span: Span) -> None:
-    (found,) = kernel(given, asked, [span])
-    column = of(given, "v", pa.float64())
+    found = kernel(given, asked, [span])
+    every = found.spans[0]
+    column = of(given, "v", pa.float64()).take(pa.array(found.events))
     there = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-    doubles = column.fill_null(0.0).to_numpy()
-    some, sums = found.of(there), Exact.of(doubles, there)
+    some, doubles = every.of(there), column.drop_null().to_numpy()
+    sums = Exact.of(doubles)
     total = windows.total(some, sums)
     means = windows.mean(total, some.count)
     spread = windows.variance(total, windows.total(some, sums.square()), some.count)
@@ -91,11 +94,12 @@ def test_what_they_come_to(given: list[Event], asked: list[Event], span: Span) -
     most = windows.doubles(windows.greatest(some, windows.ordered(doubles)))
     places, sizes = windows.newest(some, 3)
     ends = np.cumsum(sizes)
-    for spot, point in enumerate(asked):
+    for spot, row in enumerate(found.points):
+        point = asked[row]
         these = [one["v"] for one in seen(point, given, span) if one["v"] is not None]
-        assert found.count[spot] == len(seen(point, given, span))
+        assert every.count[spot] == len(seen(point, given, span))
         assert some.count[spot] == len(these)
-        got = [given[row]["v"] for row in places[ends[spot] - sizes[spot] : ends[spot]]]
+        got = [doubles[place] for place in places[ends[spot] - sizes[spot] : ends[spot]]]
         np.testing.assert_equal(got, these[::-1][:3])
         if not these:
             assert math.isnan(means[spot])
