@@ -15,6 +15,7 @@ from benchmarks.commands import check, help_, query
 from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.features import features
+from benchmarks.features_spark import features_spark
 from benchmarks.figures import Figure
 from benchmarks.files import memory, small_files
 from benchmarks.gold import gold
@@ -26,6 +27,7 @@ from benchmarks.measure import BenchmarkError
 from benchmarks.online import online
 from benchmarks.planning import planning
 from benchmarks.runs import month, unchanged
+from benchmarks.serving import serving
 from benchmarks.silver import silver
 from benchmarks.workbench import Workbench, workbench
 from lakehouse.errors import LakehouseError
@@ -48,7 +50,9 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "silver": silver,
     "gold": gold,
     "features": features,
+    "features_spark": features_spark,
     "online": online,
+    "serving": serving,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

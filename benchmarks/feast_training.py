@@ -38,33 +38,23 @@ def told(column: Any) -> list[float]:
     return [column.null_count, round(pc.sum(column).as_py(), 3)]
 
 
-def feast(place: Path, store: str) -> Callable[[int | None], Any]:
-    import pandas as pd
-    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+def repository(place: Path, store: str) -> tuple[Any, list[str]]:
+    """A FeatureStore of the folder's views, and all their features: the engine's, or Feast's "duckdb" or "spark"."""
+    from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, ValueType
     from feast.types import Float64
 
     here = place / f"repository-{store}"
     here.mkdir(exist_ok=True)
-    kind = "lakehouse.features.offline_store.DeltaOfflineStore" if store == "delta" else "duckdb"
     config = RepoConfig(
         project="bench",
         provider="local",
         registry=str(here / "registry.db"),
-        offline_store={"type": kind},
+        offline_store={"type": "lakehouse.features.offline_store.DeltaOfflineStore" if store == "delta" else store},
         online_store={"type": "sqlite", "path": str(here / "online.db")},
         entity_key_serialization_version=3,
     )
     config.repo_path = here
     opened = FeatureStore(config=config)
-
-    def source(view: int) -> Any:
-        name = f"v{view}"
-        if store == "duckdb":
-            return FileSource(name=name, path=str(place / f"{name}.parquet"), timestamp_field="event_timestamp")
-        from lakehouse.features.source import DeltaSource
-
-        return DeltaSource(name=name, path=place / name, timestamp_field="event_timestamp")
-
     user = Entity(name="user_id", join_keys=["user_id"], value_type=ValueType.INT64)
     views = [
         FeatureView(
@@ -72,12 +62,34 @@ def feast(place: Path, store: str) -> Callable[[int | None], Any]:
             entities=[user],
             ttl=timedelta(days=30),
             schema=[Field(name=f"v{view}_f{number}", dtype=Float64) for number in range(FEATURES)],
-            source=source(view),
+            source=_source(place, f"v{view}", store),
         )
         for view in range(VIEWS)
     ]
     opened.apply([user, *views])
-    references = [f"view{view}:v{view}_f{number}" for view in range(VIEWS) for number in range(FEATURES)]
+    return opened, [f"view{view}:v{view}_f{number}" for view in range(VIEWS) for number in range(FEATURES)]
+
+
+def _source(place: Path, name: str, store: str) -> Any:
+    time = "event_timestamp"
+    if store == "duckdb":
+        from feast import FileSource
+
+        return FileSource(name=name, path=str(place / f"{name}.parquet"), timestamp_field=time)
+    if store == "spark":
+        from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+        from feast.table_format import DeltaFormat
+
+        return SparkSource(name=name, path=str(place / name), table_format=DeltaFormat(), timestamp_field=time)
+    from lakehouse.features.source import DeltaSource
+
+    return DeltaSource(name=name, path=place / name, timestamp_field=time)
+
+
+def feast(place: Path, store: str) -> Callable[[int | None], Any]:
+    import pandas as pd
+
+    opened, references = repository(place, store)
     entities = pd.read_parquet(place / "entities.parquet")
 
     def retrieve(rows: int | None) -> Any:

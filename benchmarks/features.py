@@ -33,7 +33,7 @@ def features(bench: Workbench) -> Iterator[Figure]:
     version = next(line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("duckdb=="))
     for rows_a_key, asked in SHAPES.items():
         folder = bench.folder / f"features-{rows_a_key}"
-        _write(folder, rows_a_key, asked)
+        write_rows(folder, ROWS, rows_a_key, asked)
         bench.begin()
         sides = _rounds(bench, folder, theirs)
         ours, duckdb, kernel = (median(cost.cpu_s for cost in sides[store]) for store in ("delta", "duckdb", "kernel"))
@@ -92,7 +92,7 @@ def _rounds(bench: Workbench, folder: Path, theirs: str) -> dict[str, list[Cost]
     return costs
 
 
-def _write(folder: Path, rows_a_key: int, asked: int) -> None:
+def write_rows(folder: Path, rows: int, rows_a_key: int, asked: int, *, parquet: bool = True) -> None:
     """The same rows as Delta tables and as Parquet files, in no order, and who asks."""
     import numpy as np
     import pyarrow as pa
@@ -100,7 +100,7 @@ def _write(folder: Path, rows_a_key: int, asked: int) -> None:
     from deltalake import write_deltalake
 
     rng = np.random.default_rng(7)
-    first, span, keys = 1_767_225_600_000_000, DAYS * 86_400_000_000, ROWS // rows_a_key
+    first, span, keys = 1_767_225_600_000_000, DAYS * 86_400_000_000, rows // rows_a_key
 
     def times(number: int) -> pa.Array:
         return pa.array(first + rng.integers(0, span, number)).cast(pa.timestamp("us", "UTC"))
@@ -109,10 +109,11 @@ def _write(folder: Path, rows_a_key: int, asked: int) -> None:
     for view in range(VIEWS):
         columns = {
             "user_id": pa.array(rng.permutation(np.repeat(np.arange(keys), rows_a_key))),
-            "event_timestamp": times(ROWS),
-            **{f"v{view}_f{number}": pa.array(rng.random(ROWS)) for number in range(FEATURES)},
+            "event_timestamp": times(rows),
+            **{f"v{view}_f{number}": pa.array(rng.random(rows)) for number in range(FEATURES)},
         }
         write_deltalake(folder / f"v{view}", pa.table(columns))
-        pq.write_table(pa.table(columns), folder / f"v{view}.parquet")
+        if parquet:
+            pq.write_table(pa.table(columns), folder / f"v{view}.parquet")
     entities = pa.table({"user_id": pa.array(rng.integers(0, keys, asked)), "event_timestamp": times(asked)})
     pq.write_table(entities, folder / "entities.parquet")

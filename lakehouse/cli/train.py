@@ -150,6 +150,9 @@ def _made(
 
 
 def _verified(output: Output, project: Project, name: str, env: str | None) -> tuple[Page, int]:
+    from lakehouse.features.manifest import read_manifest
+
+    read_manifest(project, name)  # that there is none is said before the work
     with _stages(output) as tell:
         tell("import Feast")
         from lakehouse.features.keeping import verify
@@ -171,7 +174,10 @@ def _entities(text: str | None) -> Any:
     if not _is_file(text):
         raise UsageError(f"--entities: there is no file {text}", hint=ROWS)
     if file.suffix == ".sql":
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--entities: {text} is not in UTF-8: {error}", hint="Save it as UTF-8.") from error
     import pyarrow as pa
     import pyarrow.parquet as pq
 

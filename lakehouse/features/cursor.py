@@ -37,10 +37,13 @@ class Cursor:
     pinned: int | None
     table_id: str
     version: int
+    commit: str
+    """Which commit made that version: a folder that was put back from a copy may go on otherwise."""
     definition: str
     """Changes when the view's records would."""
     towards: int | None = None
     """The version that a publish was on its way to: some records may be of it already."""
+    towards_commit: str = ""
 
     @property
     def text(self) -> str:
@@ -54,16 +57,20 @@ class Cursor:
         except (TypeError, ValueError):
             return None
 
-    def on_the_way(self, version: int) -> Cursor:
+    def on_the_way(self, opened: OpenTable) -> Cursor:
         """To be marked before the first record of a version is written."""
-        return replace(self, towards=max(version, self.towards or version))
+        return replace(self, towards=opened.version, towards_commit=opened.commit(opened.version))
 
     def holds(self, opened: OpenTable) -> bool:
         """Whether the records are what the table says now: compaction changes none."""
-        return (
-            self.towards is None and self.table_id == opened.id and opened.changed_at <= self.version <= opened.version
-        )
+        there = self.table_id == opened.id and opened.changed_at <= self.version <= opened.version
+        return there and self.towards is None and self.same_history(opened)
 
     def leads_to(self, opened: OpenTable) -> bool:
         """Whether what changed since can be told: it is the same table, at no earlier version than any record's."""
         return self.table_id == opened.id and max(self.version, self.towards or 0) <= opened.version
+
+    def same_history(self, opened: OpenTable) -> bool:
+        """Whether the table's versions up to here are those that records were made of."""
+        towards = self.towards is None or self.towards_commit == opened.commit(self.towards)
+        return towards and self.commit == opened.commit(self.version)

@@ -83,7 +83,7 @@ def definition(view: FeatureView) -> str:
 
     source = view_source(view, view.name)
     columns = [(field.name, str(field.dtype)) for field in (*view.entity_columns, *view.features)]
-    times = (source.timestamp_field, source.created_timestamp_column)
+    times = (source.timestamp_field, source.ordered_by)
     parts = [view.entities, columns, times, sorted(source.field_mapping.items())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

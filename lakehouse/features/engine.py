@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from feast import Entity
 from feast.feature_view import FeatureView
 from feast.infra.common.materialization_job import (
@@ -23,16 +25,22 @@ from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from lakehouse.features.changed import NoFeedError, changed_keys
+from lakehouse.errors import LakehouseError
+from lakehouse.features.changed import NoFeedError, changes
 from lakehouse.features.cursor import Cursor, Published
+from lakehouse.features.declared import check_view
 from lakehouse.features.downstream import definition
 from lakehouse.features.gating import check_gate
 from lakehouse.features.ledger import feast_publication
+from lakehouse.features.newer import newer
 from lakehouse.features.records import ViewRows
-from lakehouse.features.source import project_of
+from lakehouse.features.source import DeltaSource, project_of
 from lakehouse.kernels.record import tombstone
 from lakehouse.online.publication import Publication
 from lakehouse.online.store import PackedOnlineStore
+
+FEW = 20
+"""To ask the store for a record costs as much as to read so many rows of a table."""
 
 
 class DeltaEngineConfig(FeastConfigBaseModel):
@@ -77,7 +85,17 @@ class DeltaEngine(ComputeEngine):
         entities_to_delete: Sequence[Entity],
         entities_to_keep: Sequence[Entity],
     ) -> None:
-        """Nothing is prepared: the online store makes room for its views by itself."""
+        """At ``feast apply``: refuse what no table has. The online store makes room for its views by itself.
+
+        Raises DefinitionError for a join key or a feature that its view's table lacks or has with another type.
+        """
+        for view in views_to_keep:
+            if isinstance(view, FeatureView) and isinstance(view.batch_source, DeltaSource):
+                try:
+                    opened = view.batch_source.open(self.repo_config)
+                except LakehouseError:
+                    continue  # Feast's validation of sources says so, unless its caller left that out
+                check_view(view, view.batch_source, opened)
 
     def teardown_infra(self, project: str, fvs: Sequence[Any], entities: Sequence[Entity]) -> None:
         """Nothing is kept but in the online store."""
@@ -95,10 +113,11 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
 
     Each key gets its newest row up to ``now`` (UTC) and all that are dated later; the reader takes the one that is due.
     Keys that left the table get a tombstone. Written are just the keys that the table's feed names since the version
-    that the store holds; all of them, beside what is read, where the feed does not tell, where the view's columns are
-    others, and in a new store. The version is marked after the records, in the store itself, and read back; for a store
-    of Feast's see :mod:`lakehouse.features.ledger`. A table of the project that fails its gate is not published, unless
-    the view is pinned to a version of it.
+    that the store holds, and of those the table itself is read only for what :mod:`lakehouse.features.newer` can't
+    tell; all of them, beside what is read, where the feed does not tell, where the view's columns are others, and in a
+    new store. The version is marked after the records, in the store itself, and read back; for a store of Feast's see
+    :mod:`lakehouse.features.ledger`. A table of the project that fails its gate is not published, unless the view is
+    pinned to a version of it.
     Raises GateError, NotBuiltError, DefinitionError, LockedError, OnlineStoreError.
     """
     started = time.monotonic()
@@ -116,6 +135,7 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
             pinned=rows.source.version,
             table_id=rows.opened.id,
             version=rows.opened.version,
+            commit=rows.opened.commit(rows.opened.version),
             definition=definition(view),
         )
         same = before is not None and (before.definition, before.pinned) == (after.definition, after.pinned)
@@ -142,22 +162,32 @@ def _why_all(before: Cursor | None, after: Cursor, rows: ViewRows) -> str:
         return "the view is defined otherwise"
     if before.table_id != after.table_id:
         return f"{after.table} was made anew"
-    return "" if before.leads_to(rows.opened) else "the store holds a later version"
+    if not before.leads_to(rows.opened):
+        return "the store holds a later version"
+    return "" if before.same_history(rows.opened) else f"{after.table} has another history"
 
 
 def _write_all(into: Publication, rows: ViewRows) -> int:
     into.refresh()
     count = 0
-    for keys, records in rows.everything():
+    for keys, records in rows.everything(into.ordered):
         into.write(keys, records)
         count += len(keys)
     return count
 
 
 def _write_changed(into: Publication, rows: ViewRows, before: Cursor) -> int:
-    keys = changed_keys(rows.opened, before.version, rows.keys)
-    into.mark(before.on_the_way(rows.opened.version).text)
-    written = 0
+    changed = changes(rows.opened, before.version, rows.keys, rows.columns)
+    into.mark(before.on_the_way(rows.opened).text)
+    written, keys = 0, changed.keys
+    if before.towards is None and changed.rows is not None and keys.num_rows * FEW <= rows.opened.rows:
+        told = []
+        for there, records in newer(rows, changed, into.held):
+            into.write(there, records)
+            written += len(there)
+            told.append(pa.array(there, pa.large_binary()))
+        known = pc.is_in(rows.encoded(keys), value_set=pa.chunked_array(told, pa.large_binary()))
+        keys = keys.filter(pc.invert(known))
     end = tombstone(rows.layout, rows.opened.version)
     for there, records, gone in rows.of_keys(keys):
         into.write([*there, *gone], [*records, *[end] * len(gone)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from feast.repo_config import RepoConfig
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.features.source import DeltaSource, project_of
+from lakehouse.kernels.times import UTC_TIME
 
 TIME = "event_timestamp"
 
@@ -35,14 +36,14 @@ class EntityRows:
         ends = pc.min_max(self.times.cast(pa.timestamp("us"), safe=False)).as_py()
         return ends["min"].replace(tzinfo=UTC), ends["max"].replace(tzinfo=UTC)
 
-    def require(self, keys: list[str], view: str) -> None:
-        """Raise DefinitionError, with the nearest name, for a join key that the rows lack."""
-        for key in keys:
-            if key not in self.table.column_names:
-                raise DefinitionError(
-                    f"the entity rows have no column '{key}', a join key of '{view}'",
-                    hint=did_you_mean(key, self.table.column_names),
-                )
+
+def require_keys(names: Sequence[str], keys: Sequence[str], view: str) -> None:
+    """Raise DefinitionError, with the nearest name, for a join key that the rows lack."""
+    for key in keys:
+        if key not in names:
+            raise DefinitionError(
+                f"the entity rows have no column '{key}', a join key of '{view}'", hint=did_you_mean(key, names)
+            )
 
 
 def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSource]) -> EntityRows:
@@ -56,20 +57,22 @@ def entity_rows(given: Any, config: RepoConfig, sources: Mapping[str, DeltaSourc
     elif isinstance(given, pd.DataFrame):
         table = _of_pandas(given)
     elif isinstance(given, pa.Table):
-        table = given
+        table = _of_arrow(given)
     elif hasattr(given, "__arrow_c_stream__"):
-        table = pa.table(given)
+        table = _of_arrow(pa.table(given))
     else:
         kind = type(given).__name__
         raise DefinitionError(
             f"entity rows can't be of type {kind}", hint="Give a pandas frame, an Arrow table or SQL."
         )
-    return of_table(table, _time_column(table))
+    return of_table(table, time_column({field.name: pa.types.is_timestamp(field.type) for field in table.schema}))
 
 
 def of_table(table: pa.Table, time: str) -> EntityRows:
     """Entity rows of an Arrow table. Raises DefinitionError for a text that is no time."""
     column = table.column(time)
+    if len(column) == column.null_count and not pa.types.is_timestamp(column.type):
+        return EntityRows(table, time, pa.chunked_array([pa.nulls(len(column), UTC_TIME)]))
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         column = _moments(column, time)
@@ -88,25 +91,37 @@ def _moments(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(found)])
 
 
-def _of_pandas(frame: pd.DataFrame) -> pa.Table:
-    names = [str(name) for name in frame.columns]
+def _of_arrow(table: pa.Table) -> pa.Table:
+    _refuse_doubled(table.column_names)
+    return table
+
+
+def _refuse_doubled(names: list[str]) -> None:
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise DefinitionError(f"the entity rows have more than one column called {', '.join(doubled)}")
+
+
+def _of_pandas(frame: pd.DataFrame) -> pa.Table:
+    _refuse_doubled([str(name) for name in frame.columns])
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         text = str(error.args[-1] if error.args else error)
         raise DefinitionError(f"the entity rows mix types: {text}", hint="Cast that column to one type.") from error
+    except (pa.ArrowNotImplementedError, TypeError) as error:
+        text = str(error.args[-1] if error.args else error)
+        raise DefinitionError(f"the entity rows: {text}", hint="Leave that column out, or cast it.") from error
 
 
-def _time_column(table: pa.Table) -> str:
-    if TIME in table.column_names:
+def time_column(columns: Mapping[str, bool]) -> str:
+    """The column with the time, of columns of which it is known whether they are timestamps."""
+    if TIME in columns:
         return TIME
-    times: list[str] = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    times = [name for name, is_time in columns.items() if is_time]
     if len(times) == 1:
         return times[0]
-    found = f"several timestamps: {', '.join(times)}" if times else "none"
+    found = f"several timestamps: {', '.join(times)}" if times else "no timestamp"
     raise DefinitionError(
         f"the entity rows have no column '{TIME}' and {found}", hint=f"Name the time of each row '{TIME}'."
     )
@@ -132,7 +147,8 @@ def _of_sql(query: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) 
         result: pa.Table = connection.sql(query).to_arrow_table()
         return result
     except duckdb.Error as error:
-        raise UsageError(f"entity SQL: {str(error).strip()}") from error
+        hint = "A file is read first: pandas.read_parquet(…)." if len(query.split()) == 1 else ""
+        raise UsageError(f"entity SQL: {str(error).strip()}", hint=hint) from error
     finally:
         connection.close()
 

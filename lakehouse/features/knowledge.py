@@ -19,11 +19,13 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.delta.state import TableState
 from lakehouse.errors import DefinitionError, UsageError
-from lakehouse.features.reading import UTC_TIME, OpenTable, open_table
+from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.features.seeing import FROM, UNTIL
 from lakehouse.features.source import DeltaSource, project_of
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.tables.beside import ORIGIN
 
-FROM, UNTIL, UPTO = "_known_from", "_known_until", "_upto"
+UPTO = "_upto"
 
 
 @dataclass(frozen=True)

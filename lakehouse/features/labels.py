@@ -13,10 +13,10 @@ from lakehouse.errors import DefinitionError, LakehouseError, UsageError, did_yo
 from lakehouse.features.entity_rows import EntityRows
 from lakehouse.features.manifest import NO_TIME, NOT_KNOWN_YET, Label
 from lakehouse.features.pinned import Tables
-from lakehouse.features.reading import UTC_TIME, OpenTable
+from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource
 from lakehouse.kernels import asof_join
-from lakehouse.kernels.times import ticks
+from lakehouse.kernels.times import UTC_TIME, ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -15,12 +15,12 @@ from feast.repo_config import RepoConfig
 from lakehouse.errors import LakehouseError
 from lakehouse.features.canonical import differing
 from lakehouse.features.entity_rows import EntityRows
-from lakehouse.features.knowledge import FROM, UNTIL, Asked, knowledge
-from lakehouse.features.reading import UTC_TIME
+from lakehouse.features.knowledge import Asked, knowledge
 from lakehouse.features.retrieval import Wanted
+from lakehouse.features.seeing import FROM, UNTIL
 from lakehouse.kernels import asof_join
 from lakehouse.kernels.keys import Ints
-from lakehouse.kernels.times import ticks
+from lakehouse.kernels.times import UTC_TIME, ticks
 
 Mask = npt.NDArray[np.bool_]
 Values = dict[str, pa.ChunkedArray]

@@ -24,7 +24,8 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import LockedError, OnlineStoreError
-from lakehouse.kernels.record import HEADER, UNKNOWN, Layout, Reader, layout_of, tombstone
+from lakehouse.kernels.reader import Reader
+from lakehouse.kernels.record import HEADER, UNKNOWN, Layout, layout_of, tombstone
 from lakehouse.online.kinds import Conversion, moment, ticks
 from lakehouse.online.request import view_id
 from lakehouse.online.store import Row
@@ -76,6 +77,8 @@ def feast_publication(
 class FeastPublication:
     """See :class:`lakehouse.online.publication.Publication`."""
 
+    ordered = False
+
     def __init__(
         self,
         config: RepoConfig,
@@ -98,6 +101,9 @@ class FeastPublication:
     def cursor(self) -> str | None:
         found = self._ledger.execute("SELECT cursor FROM published WHERE view = ?", (self._id,)).fetchone()
         return str(found[0]) if found else None
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        return [None] * len(keys)
 
     def mark(self, cursor: str) -> None:
         self._ledger.execute("INSERT OR REPLACE INTO published VALUES (?, ?)", (self._id, cursor))

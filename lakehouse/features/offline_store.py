@@ -1,8 +1,8 @@
-"""Feast's offline store on Delta tables: point-in-time joins by the as-of kernel, in process, without a JVM."""
+"""Feast's offline store on Delta tables: point-in-time joins by the as-of kernel, in process or by Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +16,14 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob,
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.saved_dataset import SavedDatasetStorage, ValidationReference
 from feast.utils import compute_non_entity_date_range
 
-from lakehouse.errors import UsageError
 from lakehouse.features import monitoring
 from lakehouse.features.entity_rows import entity_rows
-from lakehouse.features.frames import as_frame
-from lakehouse.features.retrieval import Evaluate, newest_rows, range_rows, training_rows, wanted_views
-from lakehouse.features.saved import SavedRows, save_dataset, saved_rows, write_logs
+from lakehouse.features.executing import is_spark, of_frame, of_rows
+from lakehouse.features.job import DeltaRetrievalJob
+from lakehouse.features.retrieval import newest_rows, range_rows, wanted_views
+from lakehouse.features.saved import SavedRows, saved_rows, write_logs
 from lakehouse.features.source import DeltaSource, delta_source
 from lakehouse.features.writing import add_rows
 
@@ -39,65 +38,10 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     """The project's folder; None: $LAKEHOUSE_PROJECT, or found upward of the repository. For ``table=`` sources."""
     env: str | None = None
     """The environment that ``table=`` sources are read in; None: $LAKEHOUSE_ENV, or local."""
+    executor: Literal["auto", "process", "spark"] = "auto"
+    """Who makes training rows; auto: Spark for a Spark frame and from ``lakehouse.features.executing.MANY`` rows on."""
     monitoring: str = "feast_monitoring"
     """The folder of Feast's tables of metrics, relative to the repository."""
-
-
-class DeltaRetrievalJob(RetrievalJob):
-    """Runs when it is asked for its rows. Feast's base class applies on-demand views."""
-
-    def __init__(
-        self,
-        evaluate: Evaluate,
-        full_feature_names: bool = False,
-        on_demand: Sequence[OnDemandFeatureView] = (),
-        metadata: RetrievalMetadata | None = None,
-        notes: list[str] | None = None,
-        config: RepoConfig | None = None,
-        dtypes: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._evaluate = evaluate
-        self._dtypes = dtypes or {}
-        self._config = config
-        self._notes = notes if notes is not None else []
-        self._full_feature_names = full_feature_names
-        self._on_demand = list(on_demand)
-        self._metadata = metadata
-
-    @property
-    def full_feature_names(self) -> bool:
-        return self._full_feature_names
-
-    @property
-    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        return self._on_demand
-
-    @property
-    def metadata(self) -> RetrievalMetadata | None:
-        return self._metadata
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be said of the rows, once they were asked for: see ``known_by``."""
-        return tuple(dict.fromkeys(self._notes))
-
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        return self._evaluate()
-
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return as_frame(self._evaluate(), self._dtypes)
-
-    def to_df(
-        self, validation_reference: ValidationReference | None = None, timeout: int | None = None
-    ) -> pd.DataFrame:
-        """The rows as pandas: the caller's columns have their own dtypes."""
-        return as_frame(self.to_arrow(validation_reference, timeout), self._dtypes)
-
-    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Write the rows, on-demand features too, as a saved dataset."""
-        if self._config is None or self._metadata is None or self._metadata.max_event_timestamp is None:
-            raise UsageError("a training set without a single time can't be saved: Feast wants its first and its last")
-        save_dataset(self._config, self.to_arrow(), storage, allow_overwrite)
 
 
 class DeltaOfflineStore(OfflineStore):
@@ -118,8 +62,8 @@ class DeltaOfflineStore(OfflineStore):
         end_date: datetime | None = None,
         filter_by_created_timestamp: bool = False,
     ) -> RetrievalJob:
-        """``entity_df``: a pandas frame, an Arrow table, SQL over gold.x, silver.x and Feast's data sources by name, or
-        None with a start and an end date.
+        """``entity_df``: a pandas frame, an Arrow table, a Spark frame, SQL over gold.x, silver.x and Feast's data
+        sources by name, or None with a start and an end date.
 
         Tables are opened at their version now, rows are read when the job is asked for them. None gives a row for
         each key and event time of the views within the dates. With ``filter_by_created_timestamp`` a row without a
@@ -127,28 +71,31 @@ class DeltaOfflineStore(OfflineStore):
         then is asked with :func:`lakehouse.features.knowledge.known_by`.
         """
         wanted = list(wanted_views(config, feature_views, feature_refs, filter_by_created_timestamp))
-        if entity_df is None:
-            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
-            rows = range_rows(wanted, start, end)
-        else:
-            known = registry.list_data_sources(project) if isinstance(entity_df, str) else []
-            sources = {source.name: source for source in known if isinstance(source, DeltaSource)}
-            rows = entity_rows(entity_df, config, sources)
-        first, last = rows.span()
         notes: list[str] = []
+        if is_spark(entity_df):
+            training = of_frame(config, entity_df, wanted, full_feature_names, notes)
+        else:
+            if entity_df is None:
+                rows = range_rows(wanted, *compute_non_entity_date_range(feature_views, start_date, end_date))
+            else:
+                known = registry.list_data_sources(project) if isinstance(entity_df, str) else []
+                sources = {source.name: source for source in known if isinstance(source, DeltaSource)}
+                rows = entity_rows(entity_df, config, sources)
+            training = of_rows(config, rows, wanted, full_feature_names, notes)
         return DeltaRetrievalJob(
-            lambda: training_rows(rows, wanted, full_feature_names, notes),
+            training.evaluate,
             full_feature_names,
             OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             RetrievalMetadata(
                 features=feature_refs,
-                keys=[name for name in rows.table.column_names if name != rows.time],
-                min_event_timestamp=first,
-                max_event_timestamp=last,
+                keys=[name for name in training.columns if name != training.time],
+                min_event_timestamp=training.span[0],
+                max_event_timestamp=training.span[1],
             ),
             notes,
             config,
             dict(entity_df.dtypes) if isinstance(entity_df, pd.DataFrame) else None,
+            training.frame,
         )
 
     @staticmethod

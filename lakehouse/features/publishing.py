@@ -57,6 +57,8 @@ def _all_unchanged(
     project: Project, settings: Settings, names: Sequence[str], tables: Collection[str] | None, now: datetime
 ) -> list[Published] | None:
     """The answer without Feast: None unless what is applied is what the code says, and each view's cursor holds."""
+    from lakehouse.online.publication import name_in_store
+
     applied = applied_views(project)
     if not applied or settings.versioned or not is_applied(project):
         return None
@@ -68,7 +70,7 @@ def _all_unchanged(
     for view in [online[name] for name in names] or online.values():
         if tables is not None and view.source not in tables:
             continue
-        one = _unchanged(project, view, Cursor.of(cursors.get(f"{settings.project}_{view.name}")), now)
+        one = _unchanged(project, view, Cursor.of(cursors.get(name_in_store(settings.project, view.name))), now)
         if one is None:
             return None
         answer.append(one)

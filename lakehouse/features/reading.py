@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,13 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
+from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import key_codes
+from lakehouse.kernels.times import UTC_TIME
 
-UTC_TIME = pa.timestamp("us", "UTC")
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
+_IN_SQL = range(1678, 2262)
+"""Years in which a time can stand in a condition: a scan compares it in nanoseconds."""
 
 
 class OpenTable:
@@ -44,6 +48,12 @@ class OpenTable:
         from lakehouse.delta.log import changed_at
 
         return changed_at(Path(self.location), self.version)
+
+    def commit(self, version: int) -> str:
+        """See :func:`lakehouse.delta.log.fingerprint`; nothing for a table that isn't on this machine's disks."""
+        from lakehouse.delta.log import fingerprint
+
+        return "" if "://" in self.location else fingerprint(Path(self.location), version)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -78,23 +88,31 @@ class OpenTable:
         """
         wanted = list(dict.fromkeys(columns))
         conditions = [condition] if condition else []
+        far = []
         if time is not None:
-            conditions += [f"{_quoted(time)} >= '{_text(start)}'"] if start is not None else []
-            conditions += [f"{_quoted(time)} <= '{_text(end)}'"] if end is not None else []
+            for sign, bound in ((">=", start), ("<=", end)):
+                if bound is not None and bound.year in _IN_SQL:
+                    conditions.append(f"{_quoted(time)} {sign} '{_text(bound)}'")
+                elif bound is not None:
+                    far.append((sign, bound))
         for name, (least, most) in (keys or {}).items():
             if self._skips(name, least, most):
                 conditions += [f"{_quoted(name)} >= {_literal(least)} and {_quoted(name)} <= {_literal(most)}"]
         try:
             # Not to_pyarrow_table: pyarrow refuses deletion vectors.
-            stream = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
+            needed = list(dict.fromkeys([*wanted, time])) if far and time is not None else wanted
+            stream = self.delta.scan(columns=needed, predicate=" and ".join(conditions) or None)
             table = pa.RecordBatchReader.from_stream(stream).read_all()
+            for sign, bound in far:
+                moments = table.column(time).cast(UTC_TIME)
+                order = pc.greater_equal if sign == ">=" else pc.less_equal
+                table = table.filter(order(moments, pa.scalar(_aware(bound), UTC_TIME)))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise _unreadable(self.label, error) from error
         if as_stored:
             own = pa.schema(self.delta.schema().to_arrow())
             return table.select(wanted).cast(pa.schema([own.field(name) for name in wanted]))
-        fields = [pa.field(name, plain_type(table.schema.field(name).type)) for name in wanted]
-        return table.select(wanted).cast(pa.schema(fields))
+        return in_plain_types(table, wanted)
 
     def read_where(self, columns: Sequence[str], keys: pa.Table) -> pa.Table:
         """The columns of all rows whose key, the columns of ``keys``, is one of these."""
@@ -122,9 +140,8 @@ class OpenTable:
             batches = pa.RecordBatchReader.from_stream(
                 self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
             )
-            fields = [pa.field(name, plain_type(batches.schema.field(name).type)) for name in wanted]
             for batch in batches:
-                yield batch.select(wanted).cast(pa.schema(fields))
+                yield in_plain_types(batch, wanted)
         except (DeltaError, OSError) as error:
             raise _unreadable(self.label, error) from error
 
@@ -205,6 +222,15 @@ def open_table(location: str, label: str, version: int | None = None, hint: str 
         raise _unreadable(f"{label} at version {version}" if version is not None else label, error) from error
 
 
+def in_plain_types(rows: Rows, columns: Sequence[str]) -> Rows:
+    """Some columns of a table or a batch, each in the :func:`plain_type` of its own."""
+    values = [nearest_doubles(rows.column(name)) for name in columns]
+    return type(rows).from_arrays(
+        [value.cast(plain_type(value.type)) for value in values],
+        names=list(columns),
+    )
+
+
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The one type in which a kind of value is handed to Feast, the same for training and for serving.
 
@@ -240,8 +266,11 @@ def _scalar(value: Any, like: Any) -> pa.Scalar:
 
 
 def _text(time: datetime) -> str:
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return _aware(time).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _aware(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _unreadable(label: str, error: Exception) -> StorageError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,11 +24,13 @@ from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, StorageError
-from lakehouse.features.reading import UTC_TIME, OpenTable
+from lakehouse.features.declared import check_kind
+from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.online.kinds import kind_of
 from lakehouse.online.request import view_keys
 
@@ -34,6 +38,8 @@ AT_ONCE = 1_000_000
 """Rows that are held at a time; of a larger table they are parted on disk first, by key."""
 BATCH = 10_000
 """Records that are written at a time."""
+SAMPLE = 1000
+"""Rows that are looked at, of so many that are held at a time."""
 Batch = tuple[list[bytes], list[bytes]]
 
 
@@ -66,22 +72,22 @@ class ViewRows:
     @property
     def columns(self) -> list[str]:
         """All columns of the table that records are made of."""
-        times = [self.source.timestamp_field, self.source.created_timestamp_column]
+        times = [self.source.timestamp_field, self.source.ordered_by]
         features = [self.source.stored(one.name) for one in self.view.features]
         return list(dict.fromkeys([*self.keys, *(self.source.stored(one) for one in times if one), *features]))
 
-    def everything(self) -> Iterator[Batch]:
-        """The records of all keys, in batches of bounded size; no key comes twice."""
+    def everything(self, ordered: bool) -> Iterator[Batch]:
+        """The records of all keys, in batches of bounded size; no key comes twice. ``ordered``: by key, mostly."""
         self.opened.require(self.columns, f"published by '{self.view.name}'")
         parts = -(-self.opened.rows // AT_ONCE)
         if parts <= 1 or not self.keys:
-            yield from self.batches(self.opened.read(self.columns))
+            yield from self.batches(self.opened.read(self.columns), ordered)
             return
         folder = Path(tempfile.mkdtemp(prefix="lakehouse-publish-"))
         try:
             for file in self._parted(folder, parts):
                 with pa.memory_map(str(file)) as mapped:
-                    yield from self.batches(pa.ipc.open_stream(mapped).read_all())
+                    yield from self.batches(pa.ipc.open_stream(mapped).read_all(), ordered)
                 file.unlink()
         except OSError as error:
             raise StorageError(f"{folder} can't be written: {error}", hint="Set TMPDIR to a disk with room.") from error
@@ -99,36 +105,35 @@ class ViewRows:
             for there, records in self.batches(self.opened.read_where(self.columns, part)):
                 found.append(pa.array(there, pa.large_binary()))
                 yield there, records, []
-            encoded = self._encoded(part).unique().drop_null()
+            encoded = self.encoded(part).unique().drop_null()
             known = pa.chunked_array(found, pa.large_binary())
             yield [], [], encoded.filter(pc.invert(pc.is_in(encoded, value_set=known))).to_pylist()
 
-    def batches(self, table: pa.Table) -> Iterator[Batch]:
+    def batches(self, table: pa.Table, ordered: bool = False) -> Iterator[Batch]:
         """The records of the keys of some rows, which are all that these keys have."""
-        spots, counts = self._kept(table)
+        spots, counts = self._kept(table, ordered)
         starts = np.concatenate([[0], np.cumsum(counts)])
         for first in range(0, len(counts), BATCH):
             part = counts[first : first + BATCH]
             rows = table.take(pa.array(spots[starts[first] : starts[first + len(part)]]))
-            events, created = self._times(rows)
+            events, created = self.times(rows)
             single = len(rows) == len(part)
             firsts = starts[first : first + len(part)] - starts[first]
-            keys = self._encoded(rows).take(pa.array(firsts)).to_pylist()
+            keys = self.encoded(rows).take(pa.array(firsts)).to_pylist()
             records = encode(
                 self.layout, self._packed(rows), events, created, self.opened.version, None if single else part
             )
             yield keys, records
 
-    def _kept(self, table: pa.Table) -> tuple[Ints, Ints]:
-        """The positions of the rows that records hold, by key and event time, and how many each key has."""
+    def _kept(self, table: pa.Table, ordered: bool) -> tuple[Ints, Ints]:
+        """The positions of the rows that records hold, those of a key together and by event time; each key's number."""
         time = table.column(self.source.stored(self.source.timestamp_field))
         due = pc.fill_null(pc.less_equal(time, pa.scalar(self.now, UTC_TIME)), True)
         keys = [table.column(name) for name in self.keys]
         if pc.all(due).as_py() in (True, None):
             spots = self._newest(table, keys)
-            if len(spots) > BATCH:
-                # In the order of the keys: a store that is a tree writes each of its pages once then.
-                order = pc.sort_indices(self._encoded(table.select(self.keys).take(pa.array(spots))))
+            if ordered and keys:
+                order = pc.sort_indices(self.encoded(table.select(self.keys).take(pa.array(spots))))
                 spots = spots[order.to_numpy()]
             return spots, np.ones(len(spots), np.int64)
         now, later = (np.flatnonzero(one.to_numpy(zero_copy_only=False)) for one in (due, pc.invert(due)))
@@ -137,14 +142,14 @@ class ViewRows:
         times = after.column(self.source.stored(self.source.timestamp_field))
         waiting = later[self._newest(after, [*(after.column(name) for name in self.keys), times])]
         spots = np.concatenate([newest, waiting])
-        codes = pc.dictionary_encode(self._encoded(table.take(pa.array(spots)))).indices.to_numpy()
+        codes = pc.dictionary_encode(self.encoded(table.take(pa.array(spots)))).indices.to_numpy()
         ticks = time.take(pa.array(spots)).cast(pa.int64()).to_numpy()
         order = np.lexsort((ticks, codes))
         _, counts = np.unique(codes, return_counts=True)
         return spots[order], counts
 
     def _newest(self, table: pa.Table, keys: Sequence[pa.ChunkedArray]) -> Ints:
-        created = self.source.created_timestamp_column
+        created = self.source.ordered_by
         names = list(dict.fromkeys(self.source.stored(one.name) for one in self.view.features))
         return latest(
             keys,
@@ -153,15 +158,16 @@ class ViewRows:
             content=lambda spots: table.select(names).take(pa.array(spots)),
         )
 
-    def _encoded(self, table: pa.Table) -> pa.Array:
+    def encoded(self, table: pa.Table) -> pa.Array:
         """The key of each row, as the store has it."""
         names = [one.name for one in self.view.entity_columns]
         empty = pa.array([""] * table.num_rows)
         columns = [empty if name == DUMMY_ENTITY_ID else table.column(self.source.stored(name)) for name in names]
         return view_keys(self.view).of_columns(columns, table.num_rows)
 
-    def _times(self, rows: pa.Table) -> tuple[Ints, Ints]:
-        names = (self.source.timestamp_field, self.source.created_timestamp_column)
+    def times(self, rows: pa.Table) -> tuple[Ints, Ints]:
+        """The event and the created time of each row: microseconds since 1970, UNKNOWN for null."""
+        names = (self.source.timestamp_field, self.source.ordered_by)
         events, created = (
             pc.fill_null(rows.column(self.source.stored(name)).cast(UTC_TIME).cast(pa.int64()), UNKNOWN).to_numpy()
             if name
@@ -180,50 +186,59 @@ class ViewRows:
         return pa.table(columns, names=names) if columns else rows.select([])
 
     def _parted(self, folder: Path, parts: int) -> list[Path]:
-        """The table's rows in files, all rows of a key in one of them."""
+        """The table's rows in files, by ranges of keys: all rows of a key in one. A key with a null is none."""
+        bounds = self._bounds(parts)
         files = [folder / f"{number}.arrow" for number in range(parts)]
-        writers: list[pa.ipc.RecordBatchStreamWriter] = []
-        try:
-            for batch in self.opened.stream(self.columns):
+        with ExitStack() as opened:
+            writers: list[pa.ipc.RecordBatchStreamWriter] = []
+            for table in self._gathered():
                 if not writers:
-                    writers = [pa.ipc.new_stream(str(file), batch.schema) for file in files]
-                keys = pl.from_arrow(batch.select(self.keys))
-                assert isinstance(keys, pl.DataFrame)
-                places = (keys.hash_rows(seed=7) % parts).to_numpy()
+                    writers = [opened.enter_context(pa.ipc.new_stream(str(file), table.schema)) for file in files]
+                keys = self.encoded(table)
+                places = bounds.search_sorted(pl.Series(values=keys), side="right").to_numpy()
+                places = np.where(keys.is_valid(), places, parts)
                 order = np.argsort(places, kind="stable")
                 ends = np.searchsorted(places[order], np.arange(1, parts + 1))
-                rows = batch.take(pa.array(order))
-                start = 0
-                for writer, end in zip(writers, ends.tolist(), strict=True):
-                    if end > start:
-                        writer.write_batch(rows.slice(start, end - start))
-                    start = end
-        finally:
-            for writer in writers:
-                writer.close()
+                rows = table.take(pa.array(order[: ends[-1]]))
+                for writer, start, end in zip(writers, [0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+                    writer.write_table(rows.slice(start, end - start))
         return files if writers else []
 
+    def _bounds(self, parts: int) -> pl.Series:
+        """The keys at which ranges begin that have the same number of rows, as far as a sample tells."""
+        step = max(1, AT_ONCE // SAMPLE)
+        seen = [
+            self.encoded(batch.take(pa.array(range(0, len(batch), step)))) for batch in self.opened.stream(self.keys)
+        ]
+        keys = pl.Series(values=pa.chunked_array(seen, pa.large_binary()).drop_null()).sort()
+        return keys.gather(np.arange(1, parts) * len(keys) // parts) if len(keys) else keys
 
-def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether a cast keeps the values: Arrow would make a number of a text, and true of 2."""
-    if pa.types.is_large_list(wanted):
-        return bool(pa.types.is_list(given)) and _same_kind(given.value_type, wanted.value_type)
-    families = (
-        lambda one: pa.types.is_integer(one) or pa.types.is_floating(one),
-        lambda one: pa.types.is_string(one) or pa.types.is_large_string(one),
-        lambda one: pa.types.is_binary(one) or pa.types.is_large_binary(one),
-        pa.types.is_boolean,
-        pa.types.is_timestamp,
-    )
-    return bool(pa.types.is_null(given)) or any(family(given) and family(wanted) for family in families)
+    def _gathered(self) -> Iterator[pa.Table]:
+        """The table's rows, so many at a time that it's little work to part them."""
+        waiting: list[pa.RecordBatch] = []
+        for batch in self.opened.stream(self.columns):
+            waiting.append(batch)
+            if sum(len(one) for one in waiting) >= AT_ONCE // 10:
+                yield pa.Table.from_batches(waiting).combine_chunks()
+                waiting = []
+                _give_back()
+        if waiting:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def _give_back() -> None:
+    """Freed memory goes back to the system: of what delta-rs's threads freed, glibc keeps as much as they ever had."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.ChunkedArray | pa.Array:
     kind = kind_of(value_type)
+    check_kind(where, value_type, column.type)
+    _refuse_nulls_within(column, where)
     try:
         if kind != "value":
-            if not _same_kind(column.type, arrow_type(kind)):
-                raise TypeError("these are different kinds of values")
             return column.cast(arrow_type(kind))
         messages = python_values_to_proto_values(column.to_pylist(maps_as_pydicts="strict"), value_type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
@@ -237,6 +252,16 @@ def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.Ch
     none = pc.is_null(column).to_pylist()
     packed = [None if null else one.SerializeToString() for one, null in zip(messages, none, strict=True)]
     return pa.array(packed, pa.large_binary())
+
+
+def _refuse_nulls_within(column: pa.ChunkedArray | pa.Array, where: str) -> None:
+    """Of a null among texts Feast makes an empty text; a null that stands for a whole list is kept."""
+    while pa.types.is_list(column.type):
+        column = pc.list_flatten(column)
+        if column.null_count and not pa.types.is_list(column.type):
+            raise DefinitionError(
+                f"{where} has a list with a null in it, which can't be served", hint="Leave nulls out of its lists."
+            )
 
 
 def _keep_empty(message: Value, given: Any) -> None:

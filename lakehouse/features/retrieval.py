@@ -14,13 +14,16 @@ from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError
-from lakehouse.features.entity_rows import TIME, EntityRows, of_table
-from lakehouse.features.knowledge import FROM, UNTIL, Known, asked, knowledge
+from lakehouse.features.declared import check_features
+from lakehouse.features.entity_rows import TIME, EntityRows, of_table, require_keys
+from lakehouse.features.knowledge import Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
+from lakehouse.features.seeing import Sight, content_of
 from lakehouse.features.source import DeltaSource, view_source
-from lakehouse.kernels import asof_join, latest
+from lakehouse.kernels import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.ties import Content
+from lakehouse.kernels.times import UTC_TIME
 
 
 class _TiedError(Exception):
@@ -53,8 +56,22 @@ class Wanted:
     @property
     def created(self) -> str | None:
         """What orders rows of one event time."""
-        column = self.source.created_timestamp_column or self.source.known_at
+        column = self.source.ordered_by
         return self.source.stored(column) if column else None
+
+    @property
+    def sight(self) -> Sight:
+        own_time = self.known is not None and self.known.by is None
+        return Sight(
+            keys=tuple(self.keys.values()),
+            time=self.time,
+            created=self.created,
+            telling=self.telling,
+            ttl=self.ttl,
+            by_created=self.by_created,
+            by_known=own_time,
+            ends=own_time and self.known is not None and bool(self.known.ended),
+        )
 
 
 def wanted_views(
@@ -70,6 +87,7 @@ def wanted_views(
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         opened = source.open(config)
+        check_features(name, [one for one in view.features if one.name in features], source, opened)
         yield Wanted(
             name=name,
             source=source,
@@ -91,25 +109,37 @@ def training_rows(
     ``notes`` gets what is to be said of it. Views are read one after another: at most one table's rows are in memory.
     """
     result = rows.table
+    named = new_names(rows.table.column_names, wanted, full_names)
     for one in wanted:
-        rows.require(list(one.keys), one.name)
-        names = {feature: f"{one.name}__{feature}" if full_names else feature for feature in one.features}
-        for name in names.values():
-            if name in result.column_names:
-                raise DefinitionError(
-                    f"'{name}' would stand twice in the training set",
-                    hint="Use full_feature_names=True, or rename the column of the entity rows.",
-                )
+        names = named[one.name]
         for feature, values in _seen(rows, one, notes if notes is not None else []):
             result = result.append_column(names[feature], values)
     # The caller's own types: pandas' description of them is in the metadata, which append_column keeps.
     return result
 
 
+def new_names(given: Sequence[str], wanted: Sequence[Wanted], full_names: bool) -> dict[str, dict[str, str]]:
+    """What each view's features are called in the training set. Raises DefinitionError for what can't be asked."""
+    taken, named = set(given), {}
+    for one in wanted:
+        require_keys(given, list(one.keys), one.name)
+        one.opened.require([one.source.stored(feature) for feature in one.features], f"a feature of '{one.name}'")
+        one.opened.require(list(one.keys.values()), "a join key")
+        names = {feature: f"{one.name}__{feature}" if full_names else feature for feature in one.features}
+        for name in names.values():
+            if name in taken:
+                raise DefinitionError(
+                    f"'{name}' would stand twice in the training set",
+                    hint="Use full_feature_names=True, or rename the column of the entity rows.",
+                )
+            taken.add(name)
+        named[one.name] = names
+    return named
+
+
 def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
     columns = {feature: one.source.stored(feature) for feature in one.features}
-    one.opened.require(list(columns.values()), f"a feature of '{one.name}'")
-    start, end = _bounds(rows, one.ttl)
+    start, end = bounds_of(rows.span(), one.ttl)
     keys = {stored: _span(rows.table.column(name), one.opened, stored) for name, stored in one.keys.items()}
     bounds = {name: span for name, span in keys.items() if span is not None}
     said = ""
@@ -127,30 +157,15 @@ def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str
         table, said = one.known.rows(list(dict.fromkeys(all_names)), one.time, read_of)
         return table
 
-    def join(table: pa.Table, content: Content) -> Ints:
-        own_time = one.known is not None and one.known.by is None
-        since = table.column(FROM) if own_time else None
-        if one.by_created:
-            made = table.column(one.created)
-            since = made if since is None else pc.max_element_wise(since, made, skip_nulls=False)
-        return asof_join(
-            [rows.table.column(name) for name in one.keys],
-            rows.times,
-            [table.column(name) for name in one.keys.values()],
-            table.column(one.time),
-            created=table.column(one.created) if one.created else None,
-            content=content,
-            ttl=one.ttl,
-            known_from=since,
-            known_until=table.column(UNTIL) if own_time and one.known is not None and one.known.ended else None,
-        )
+    def join(table: pa.Table, content: Content | None = None) -> Ints:
+        return one.sight.spots([rows.table.column(name) for name in one.keys], rows.times, table, content)
 
     table = read(list(columns.values()))
     try:
-        spots = join(table, _content(table, one.telling) if {*one.telling} <= {*columns.values()} else _tied)
+        spots = join(table, None if {*one.telling} <= {*columns.values()} else _tied)
     except _TiedError:
         table = read(one.telling)
-        spots = join(table, _content(table, one.telling))
+        spots = join(table)
     notes += [said] if said else []
     index = pa.array(spots, mask=spots < 0)
     table = table.select([*columns.values()])
@@ -162,13 +177,8 @@ def _tied(_: Ints) -> pa.Table:
     raise _TiedError
 
 
-def _content(table: pa.Table, columns: Sequence[str]) -> Content:
-    return lambda spots: table.select(list(dict.fromkeys(columns))).take(pa.array(spots))
-
-
 def _span(column: pa.ChunkedArray, opened: OpenTable, stored: str) -> tuple[object, object] | None:
     """The least and greatest key asked for, where a file's statistics can be compared with them."""
-    opened.require([stored], "a join key")
     kinds = (column.type, opened.schema.field(stored).type)
     if not (all(map(pa.types.is_integer, kinds)) or all(map(pa.types.is_string, kinds))):
         return None
@@ -176,9 +186,12 @@ def _span(column: pa.ChunkedArray, opened: OpenTable, stored: str) -> tuple[obje
     return None if span["min"] is None else (span["min"], span["max"])
 
 
-def _bounds(rows: EntityRows, ttl: timedelta | None) -> tuple[datetime | None, datetime | None]:
+Span = tuple[datetime | None, datetime | None]
+
+
+def bounds_of(span: Span, ttl: timedelta | None) -> Span:
     """No feature row outside of these can be seen; a microsecond wider, since entity times may be finer."""
-    least, most = rows.span()
+    least, most = span
     start, end = None, None
     with suppress(OverflowError):  # further back than a datetime reaches: no bound
         start = least - ttl - timedelta(microseconds=1) if least is not None and ttl is not None else None
@@ -201,7 +214,7 @@ def range_rows(wanted: Sequence[Wanted], start: datetime, end: datetime) -> Enti
         table = one.opened.read([*(one.keys[key] for key in keys), one.time], time=one.time, start=start, end=end)
         parts.append(table.rename_columns([*keys, TIME]))
     if not parts:
-        return of_table(pa.table({TIME: pa.array([], pa.timestamp("us", "UTC"))}), TIME)
+        return of_table(pa.table({TIME: pa.array([], UTC_TIME)}), TIME)
     table = pa.concat_tables(parts, promote_options="permissive")
     known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in table.column_names))
     distinct = table.filter(known).group_by([*keys, TIME], use_threads=False).aggregate([])
@@ -232,7 +245,7 @@ def newest_rows(
     if only_newest:
         made = table.column(order) if order else None
         parts = [table.column(key) for key in keys]
-        spots = latest(parts, table.column(time), created=made, content=_content(table, features))
+        spots = latest(parts, table.column(time), created=made, content=content_of(table, features))
         table = table.select(columns).take(pa.array(spots)).combine_chunks()
     else:
         whole = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))

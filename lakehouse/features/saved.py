@@ -81,8 +81,11 @@ def save_dataset(config: RepoConfig, rows: pa.Table, storage: SavedDatasetStorag
     source = storage.to_data_source()
     refuse_built(config, source, f"the saved dataset {storage.path}")
     location = source.location(config)
-    if exists(location) and not allow_overwrite:
-        raise DatasetExistsError(location)
+    if exists(location):
+        if not allow_overwrite:
+            raise DatasetExistsError(location)
+        if ROW not in source.open(config).schema.names:
+            raise UsageError(f"the table in {location} is no saved dataset", hint="Name another path.")
     numbers = pa.array(np.arange(rows.num_rows, dtype=np.int64))
     save(location, f"the saved dataset {storage.path}", rows.append_column(ROW, numbers), append=False)
 

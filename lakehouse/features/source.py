@@ -93,6 +93,11 @@ class DeltaSource(DataSource):
     def label(self) -> str:
         return self.table or str(self.path)
 
+    @property
+    def ordered_by(self) -> str:
+        """What tells the later of two rows with one event time, in training and in serving; nothing where empty."""
+        return self.created_timestamp_column or self.known_at
+
     def location(self, config: RepoConfig) -> str:
         """The folder or URL of the table, for a reader with this configuration."""
         if self.table is not None:

@@ -24,6 +24,7 @@ from lakehouse.features.canonical import digest
 from lakehouse.features.choosing import choose
 from lakehouse.features.definitions import described, still_store
 from lakehouse.features.entity_rows import TIME, EntityRows, entity_rows, of_table
+from lakehouse.features.frames import as_frame
 from lakehouse.features.labels import find_label, labelled
 from lakehouse.features.leakage import leakage
 from lakehouse.features.manifest import Knowledge, Label, Manifest
@@ -34,6 +35,7 @@ from lakehouse.features.source import DeltaSource
 
 LIBRARIES = ("lakehouse", "feast", "deltalake", "pyarrow", "numpy", "pandas", "duckdb")
 Listen = Callable[[str], None]
+FURTHEST = timedelta(days=36_500)
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,7 @@ class TrainingSet:
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows, with the types of the pandas frame that was given where one was."""
-        frame: pd.DataFrame = self.rows.to_pandas()
-        return frame
+        return as_frame(self.rows, {})
 
     def keep(self, name: str, *, rows: bool = True, replace: bool = False) -> TrainingSet:
         """Write ROOT/training/NAME, which pins the versions: maintenance spares them until the set is forgotten.
@@ -96,6 +97,8 @@ def training_set(
     ``given`` is what the manifest calls the entity rows. ``now`` is the clock. ``listen`` is told what is being
     done. Raises UsageError, DefinitionError, NotBuiltError.
     """
+    if horizon is not None and not isinstance(horizon, timedelta):
+        raise UsageError(f"horizon={horizon!r} is no span of time", hint="Such as horizon=timedelta(days=30).")
     if (label is None) != (horizon is None):
         known = "horizon=timedelta(…) says how long after a row's time its label is known"
         raise UsageError("a label needs a horizon, and a horizon a label", hint=f"{known}; timedelta(0): at once.")
@@ -103,6 +106,8 @@ def training_set(
         raise UsageError(f"label_at='{label_at}' says nothing without a label", hint="label='LAYER.TABLE.COLUMN'")
     if entities is not None and (start is not None or end is not None):
         raise UsageError("entity rows and a range of time can't both be given", hint="Leave one of them out.")
+    if horizon is not None and horizon > FURTHEST:
+        raise UsageError(f"horizon={horizon} is beyond {FURTHEST.days:,} days", hint="No label is known by then.")
     project = project or load_project()
     now = now or datetime.now(UTC)
     now = now.replace(tzinfo=UTC) if now.tzinfo is None else now

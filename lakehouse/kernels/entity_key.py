@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,7 @@ from lakehouse.errors import DefinitionError
 
 BYTES, TEXT, INT32, INT64, TIME = 1, 2, 3, 4, 8
 _PAIR = struct.Struct("<II")
-_WHOLE = {INT32: (struct.Struct("<IIi"), pa.int32()), INT64: (struct.Struct("<IIq"), pa.int64())}
-_WHOLE[TIME] = (struct.Struct("<IIq"), pa.int64())
+_WHOLE = {INT32: ("i", pa.int32()), INT64: ("q", pa.int64()), TIME: ("q", pa.int64())}
 
 
 class EntityKeys:
@@ -27,7 +27,7 @@ class EntityKeys:
 
     Raises DefinitionError for a type that can't be a key.
 
-    >>> EntityKeys(["id"], [INT64]).of_values([7])
+    >>> EntityKeys(["id"], [INT64]).of_rows([[7]])[0]
     b'\\x01\\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x02\\x00\\x00\\x00id\\x04\\x00\\x00\\x00\\x08\\x00\\x00\\x00\\x07\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
     """
 
@@ -42,12 +42,21 @@ class EntityKeys:
         self.types = [types[spot] for spot in self.order]
         texts = [names[spot].encode() for spot in self.order]
         self.prefix = struct.pack("<I", len(texts)) + b"".join(_PAIR.pack(TEXT, len(one)) + one for one in texts)
-        self._pack = [_packer(kind) for kind in self.types]
+        self._pack = [_packer(kind, b"" if spot else self.prefix) for spot, kind in enumerate(self.types)]
 
-    def of_values(self, values: Sequence[Any]) -> bytes:
-        """One key: a str, bytes or int for each join key, in the order of the names (a time: whole seconds)."""
-        parts = [pack(values[spot]) for pack, spot in zip(self._pack, self.order, strict=True)]
-        return self.prefix + b"".join(parts)
+    def of_rows(self, columns: Sequence[Sequence[Any]]) -> list[bytes | None]:
+        """The key of each row, None where a part of it is null.
+
+        Columns are of str, bytes or int, one for each join key in the order of the names (a time: whole seconds).
+        """
+        if len(columns) == 1:
+            pack = self._pack[0]
+            return [None if value is None else pack(value) for value in columns[0]]
+        ordered = zip(*(columns[spot] for spot in self.order), strict=True)
+        return [
+            None if None in row else b"".join([pack(value) for pack, value in zip(self._pack, row, strict=True)])
+            for row in ordered
+        ]
 
     def of_columns(self, columns: Sequence[pa.ChunkedArray | pa.Array], rows: int) -> pa.Array:
         """The keys of many rows: a large_binary array; null where a part is null.
@@ -63,18 +72,19 @@ class EntityKeys:
         return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
-def _packer(kind: int) -> Callable[[Any], bytes]:
+def _packer(kind: int, head: bytes) -> Callable[[Any], bytes]:
+    """Packs one value of a key, after what stands before it."""
     if kind == TEXT:
-        return lambda value: _sized(TEXT, value.encode())
+        return lambda value: _sized(head, TEXT, value.encode())
     if kind == BYTES:
-        return lambda value: _sized(BYTES, value)
-    whole = _WHOLE[kind][0]
-    size = whole.size - _PAIR.size
-    return lambda value: whole.pack(kind, size, value)
+        return lambda value: _sized(head, BYTES, value)
+    code = _WHOLE[kind][0]
+    whole = struct.Struct(f"<{len(head)}sII{code}")
+    return partial(whole.pack, head, kind, struct.calcsize(code))
 
 
-def _sized(kind: int, value: bytes) -> bytes:
-    return _PAIR.pack(kind, len(value)) + value
+def _sized(head: bytes, kind: int, value: bytes) -> bytes:
+    return head + _PAIR.pack(kind, len(value)) + value
 
 
 def _column(column: pa.ChunkedArray | pa.Array, kind: int) -> pa.Array:
@@ -90,7 +100,7 @@ def _column(column: pa.ChunkedArray | pa.Array, kind: int) -> pa.Array:
 
 
 def _whole(column: pa.Array, kind: int) -> pa.Array:
-    packed, arrow = _WHOLE[kind]
+    code, arrow = _WHOLE[kind]
     if kind == TIME and pa.types.is_timestamp(column.type):
         try:
             column = column.cast(pa.timestamp("s", column.type.tz))
@@ -101,7 +111,7 @@ def _whole(column: pa.Array, kind: int) -> pa.Array:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         hint = "Give the entity the value_type that the table's column has."
         raise DefinitionError(f"a key is not of its entity's type, {arrow}: {error}", hint=hint) from error
-    size = packed.size - _PAIR.size
+    size = struct.calcsize(code)
     rows = np.empty(len(column), np.dtype([("kind", "<u4"), ("size", "<u4"), ("value", f"<i{size}")]))
     rows["kind"], rows["size"] = kind, size
     rows["value"] = pc.fill_null(column, 0).to_numpy()

@@ -87,7 +87,8 @@ def comparable(left: Column, right: Column) -> tuple[Column, Column]:
     """Both columns in one type, without changing a value; what has no equal in that type becomes null.
 
     Floats that hold whole numbers (pandas makes them of integers with gaps) meet integers; NaN is null; zeros of both
-    signs are equal; naive timestamps are UTC. Raises DefinitionError for types that have no values in common.
+    signs are equal; naive timestamps are UTC, and a date is its midnight. Raises DefinitionError for types that have no
+    values in common.
     """
     left, right = _plain(left), _plain(right)
     if left.type == right.type:
@@ -126,7 +127,7 @@ def _plain(column: Column) -> Column:
         return column.cast(pa.large_binary())
     if pa.types.is_timestamp(kind) and kind.unit != "us":
         return _microseconds(column)
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("us"))
     if pa.types.is_nested(kind):
         raise DefinitionError(f"a key can't be {kind}", hint="Use strings, whole numbers, dates or timestamps.")

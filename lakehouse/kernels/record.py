@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,6 +34,8 @@ from lakehouse.kernels.keys import Ints
 ENCODING = 1
 UNKNOWN = -(2**63)
 """No created time."""
+EVER = 2**63 - 1
+"""When every row is due."""
 HEADER = struct.Struct("<BBHIQ")
 ROW = struct.Struct("<qqI")
 MOST_ROWS = 2**16 - 1
@@ -124,107 +125,17 @@ def version_of(record: bytes) -> int:
 def layout_of(record: bytes) -> int:
     """The number of a record's layout. Raises StorageError for an encoding that this release can't read."""
     if len(record) < HEADER.size:
-        raise _torn(record)
+        raise torn(record)
     if record[0] != ENCODING:
         hint = "Publish with the same release that reads, or upgrade the reader first."
         raise StorageError(f"a record has the encoding {record[0]}, and this release reads {ENCODING}", hint=hint)
     return int(HEADER.unpack_from(record)[3])
 
 
-class Reader:
-    """Reads the records of one layout."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.names = [name for name, _ in layout.fields]
-        self._number = layout.number
-        self._row = struct.Struct(f"<qqI{layout.bitmap}s{layout.codes}")
-        self._no_nulls = bytes(layout.bitmap)
-        self._whole = struct.Struct(f"<BBHIQqqI{layout.bitmap}s{layout.codes}")
-        self._plain = (self._row.size - ROW.size, self._no_nulls)
-        self._heap = [(spot, _opener(kind)) for spot, (_, kind) in enumerate(layout.fields) if kind not in FIXED]
-
-    def read(self, record: bytes, now: int) -> tuple[int, int, Sequence[Any]] | None:
-        """The row that is due at ``now`` (microseconds since 1970): its event and created time, and its values.
-
-        None for a tombstone and where every row is dated later. Times and ``value`` fields are given as they are
-        packed: microseconds and bytes. Raises StorageError for bytes that are no record of this layout.
-        """
-        if len(record) == self._whole.size and not self._heap:
-            one = self._whole.unpack(record)  # most records: one row, due, without nulls
-            if one[0] == ENCODING and one[2:4] == (1, self._number) and one[5] <= now and one[7:9] == self._plain:
-                return one[5], one[6], one[9:]
-        try:
-            encoding, _, rows, number, _ = HEADER.unpack_from(record)
-            if encoding != ENCODING or number != self._number:
-                raise ValueError(f"it is of the layout {layout_of(record)}, and not of {self._number}")
-            return self._due(record, rows, now)
-        except (struct.error, ValueError) as error:
-            raise _torn(record) from error
-
-    def moments(self, record: bytes) -> list[int]:
-        """The event times of a record's rows, in order."""
-        found, at = [], HEADER.size
-        while at < len(record):
-            event, _, length = ROW.unpack_from(record, at)
-            found.append(int(event))
-            at += ROW.size + length
-        return found
-
-    def _due(self, record: bytes, rows: int, now: int) -> tuple[int, int, Sequence[Any]] | None:
-        at = HEADER.size
-        size = len(record)
-        found = None
-        for _ in range(rows):
-            row = self._row.unpack_from(record, at)
-            end = at + ROW.size + row[2]
-            if end > size:
-                raise ValueError("it ends within a row")
-            if row[0] > now:
-                break
-            found, start, at = row, at, end
-        else:
-            if at != size:
-                raise ValueError("it has more bytes than rows")
-        if found is None:
-            return None
-        values: Sequence[Any] = found[4:]
-        if self._heap:
-            values = self._with_heap(record, start + self._row.size, at, values)
-        elif start + self._row.size != at:
-            raise ValueError("a row is not as long as it says")
-        if found[3] != self._no_nulls:
-            nulls = int.from_bytes(found[3], "little")
-            values = [None if nulls >> spot & 1 else value for spot, value in enumerate(values)]
-        return found[0], found[1], values
-
-    def _with_heap(self, record: bytes, start: int, stop: int, values: Sequence[Any]) -> list[Any]:
-        opened = list(values)
-        begin = start
-        for spot, open_bytes in self._heap:
-            end = start + values[spot]
-            if not begin <= end <= stop:
-                raise ValueError("a value ends before it begins, or after its row")
-            opened[spot] = open_bytes(record[begin:end])
-            begin = end
-        if begin != stop:
-            raise ValueError("a row is not as long as it says")
-        return opened
-
-
-def _torn(record: bytes) -> StorageError:
+def torn(record: bytes) -> StorageError:
+    """What is said of bytes that are no record."""
     told = f"{len(record):,} bytes of the online store are no whole record"
     return StorageError(told, hint="Delete the online store and publish again: it is filled from its tables.")
-
-
-def _opener(kind: str) -> Any:
-    if kind == "text":
-        return bytes.decode
-    if kind in HEAP:
-        return bytes
-    code = LISTS[kind][0]
-    size = struct.calcsize(code)
-    return lambda packed: list(struct.unpack(f"<{len(packed) // size}{code}", packed))
 
 
 def _rows(layout: Layout, columns: pa.Table, events: Ints, created: Ints, head: bytes) -> list[bytes]:

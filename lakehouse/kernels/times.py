@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from lakehouse.errors import DefinitionError
 from lakehouse.kernels.keys import Column, Ints
 
+UTC_TIME = pa.timestamp("us", "UTC")
+"""How times stand everywhere here."""
 LEAST = np.iinfo(np.int64).min
 _ROOM = 2**62
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from lakehouse.errors import FULL_DISK, LockedError, OnlineStoreError
 from lakehouse.kernels.record import HEADER, Layout
@@ -37,16 +38,19 @@ class RecordFile:
         self.timeout = timeout
         self._own = threading.local()
 
-    def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, in order. A view that is not there has nothing."""
-        answer = []
+    def find(self, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, in order. A view that is not there has nothing."""
+        answer: list[Found] = []
         for view, keys in asked:
-            found = self._read(view, keys)
-            answer.append([found.get(key, (None, None)) for key in keys])
+            rows = self._read(view, keys)
+            records = {key: record for key, record, _ in rows}
+            pushed = {key: row for key, _, row in rows if row is not None}
+            answer.append((list(map(records.get, keys)), list(map(pushed.get, keys)) if pushed else []))
         return answer
 
-    def _read(self, view: str, keys: Sequence[bytes]) -> dict[bytes, Found]:
-        found: dict[bytes, Found] = {}
+    def _read(self, view: str, keys: Sequence[bytes]) -> list[tuple[bytes, bytes | None, bytes | None]]:
+        """Each key that is there, its record and the row that was pushed over it."""
+        found: list[tuple[bytes, bytes | None, bytes | None]] = []
         with self._in_words("read"):
             connection = self._connection()
             if connection is None:
@@ -58,8 +62,7 @@ class RecordFile:
                     part = keys[start : start + MOST]
                     places = ",".join("?" * len(part))
                     question = f"SELECT key, record, pushed FROM {_table(view)} WHERE key IN ({places})"
-                    for key, record, pushed in connection.execute(question, part):
-                        found[key] = (record, pushed)
+                    found += connection.execute(question, part)
             except sqlite3.OperationalError as error:
                 if "no such table" not in str(error):
                     raise
@@ -104,12 +107,13 @@ class RecordFile:
 
     @contextmanager
     def publication(self, view: str, layout: Layout) -> Iterator[FilePublication]:
-        """Publish a view. Raises LockedError where another process does."""
+        """Publish a view. Raises LockedError where somebody else does; other views may be published meanwhile."""
         with self._in_words("written"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = self.path.with_name(f".{self.path.name}.lock").open("w")
+            # A view's name may have what a file's may not.
+            lock = self.path.with_name(f".{self.path.name}.{quote(view, safe='')}.lock").open("w")
         with lock:
-            _alone(lock, self.path)
+            _alone(lock, self.path, view)
             publisher = uuid.uuid4().hex
             with self._writing() as connection:
                 _make(connection, _table(view))
@@ -174,6 +178,8 @@ class FilePublication:
     before may not be in it.
     """
 
+    ordered = True  # a tree: each of its pages is written once then
+
     def __init__(self, file: RecordFile, view: str, publisher: str) -> None:
         self._file = file
         self._view = view
@@ -187,6 +193,9 @@ class FilePublication:
             question = "SELECT cursor FROM lakehouse_views WHERE view = ?"
             row = connection.execute(question, (self._view,)).fetchone() if connection is not None else None
             return None if row is None else row[0]
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        return self._file.find([(self._view, keys)])[0][0]
 
     def mark(self, cursor: str) -> None:
         with self._own() as connection:
@@ -280,10 +289,8 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, os.getpid()
 
 
-def _alone(lock: IO[str], path: Path) -> None:
+def _alone(lock: IO[str], path: Path, view: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise LockedError(
-            f"{path}: another run is publishing to this online store", hint="Run again when it is done."
-        ) from error
+        raise LockedError(f"{view}: another run is publishing to {path}", hint="Run again when it is done.") from error

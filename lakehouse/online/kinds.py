@@ -45,24 +45,17 @@ def kind_of(value_type: ValueType) -> str:
 class Conversion:
     """The values of one type: packed as records hold them, as Python values, as Feast's messages."""
 
+    to_python: Callable[[Sequence[Any]], list[Any]]
+    """As Feast's ``to_dict`` gives them; times keep their microseconds."""
+
     def __init__(self, value_type: ValueType) -> None:
         self.value_type = value_type
         self.kind = kind_of(value_type)
+        given: dict[str, Callable[[Sequence[Any]], list[Any]]]
+        given = {"time": _moments, "list time": _lists_of_moments, "value": self._opened}
+        self.to_python = given.get(self.kind, list)
         self._field = _SCALARS[value_type][1] if value_type in _SCALARS else ""
         self._message = VALUE_TYPE_TO_PROTO_VALUE_MAP.get(value_type)
-
-    def to_python(self, packed: Sequence[Any]) -> list[Any]:
-        """As Feast's ``to_dict`` gives them; times keep their microseconds."""
-        if self.kind == "time":
-            return [None if one is None else moment(one) for one in packed]
-        if self.kind == "list time":
-            return [None if one is None else [_moment_or_none(tick) for tick in one] for one in packed]
-        if self.kind == "value":
-            return [
-                None if one is None else feast_value_type_to_python_type(Value.FromString(one), self.value_type)
-                for one in packed
-            ]
-        return list(packed)
 
     def to_proto(self, packed: Sequence[Any]) -> list[Value]:
         """As Feast's server sends them: its times are whole seconds."""
@@ -88,6 +81,12 @@ class Conversion:
             return [one if one == NO_TIME else one * 1_000_000 for one in found.val]
         return list(found.val) if self.kind.startswith("list ") else found
 
+    def _opened(self, packed: Sequence[Any]) -> list[Any]:
+        return [
+            None if one is None else feast_value_type_to_python_type(Value.FromString(one), self.value_type)
+            for one in packed
+        ]
+
     def _maker(self) -> Callable[[Any], Value]:
         field = self._field
         if self.kind == "value":
@@ -108,8 +107,12 @@ def _value(field: str, one: Any) -> Value:
     return Value(**cast(dict[str, Any], {field: one}))
 
 
-def _moment_or_none(ticks: int) -> datetime | None:
-    return None if ticks == NO_TIME else moment(ticks)
+def _moments(packed: Sequence[int | None]) -> list[datetime | None]:
+    return [None if one is None else moment(one) for one in packed]
+
+
+def _lists_of_moments(packed: Sequence[Sequence[int] | None]) -> list[Any]:
+    return [one if one is None else [None if tick == NO_TIME else moment(tick) for tick in one] for one in packed]
 
 
 def moment(ticks: int) -> datetime:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import WatchError
 
 from lakehouse.errors import OnlineStoreError
-from lakehouse.kernels.record import HEADER
+from lakehouse.kernels.record import HEADER, Layout
 from lakehouse.online.address import in_words
 
 if TYPE_CHECKING:
     from lakehouse.online.server import RecordServer
 
-CURSORS = "lakehouse:cursors"
+CURSORS, LAYOUTS = "lakehouse:cursors", "lakehouse:layouts"
+PUSHED = b" 1"
+"""How ``now`` ends where rows were pushed."""
 AT_ONCE = 500
 """Records in one command: a server answers nobody else while it is at one."""
 
 
 class ServerPublication:
     """See :class:`lakehouse.online.publication.Publication`."""
+
+    ordered = False
 
     def __init__(self, server: RecordServer, view: str, lock: bytes, token: bytes) -> None:
         self._server, self._view, self._lock, self._token = server, view, lock, token
@@ -30,11 +34,23 @@ class ServerPublication:
         self._there = now is not None
         self._generation = self._before = (now or b"0 0").split(b" ")[0]
 
+    def know(self, layout: Layout) -> None:
+        """Write down the layout; from now on the lease is a whole one."""
+        self._fenced(lambda pipe: pipe.hset(LAYOUTS, str(layout.number), layout.text))
+
     @property
     def cursor(self) -> str | None:
         with in_words(self._server.address):
             found = self._server.slow.hget(CURSORS, self._view)
         return found.decode() if found is not None and self._there else None
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        prefix = name_of(self._view, "") + self._generation + b":"
+        found: list[bytes | None] = []
+        with in_words(self._server.address):
+            for start in range(0, len(keys), AT_ONCE):
+                found += self._server.slow.mget([prefix + key for key in keys[start : start + AT_ONCE]])
+        return found
 
     def mark(self, cursor: str) -> None:
         self._fenced(lambda pipe: pipe.hset(CURSORS, self._view, cursor))
@@ -43,7 +59,8 @@ class ServerPublication:
         generations = name_of(self._view, "generations")
         with in_words(self._server.address):
             for old in self._server.slow.smembers(generations) - {self._generation}:
-                self._forget(old)
+                for _ in self._forgotten(old):
+                    self._renew()
         self._generation = str(int(self._generation) + 1).encode()
         self._fenced(lambda pipe: pipe.sadd(generations, self._generation))
 
@@ -84,7 +101,8 @@ class ServerPublication:
             )
         with in_words(self._server.address):
             for old in self._server.slow.smembers(generations) - {self._generation}:
-                self._forget(old)
+                for _ in self._forgotten(old):
+                    pass  # the view is published: nobody needs the lock for this
 
     def _left(self) -> list[bytes]:
         """What was pushed for keys that had a row before a full refresh, and have none now."""
@@ -93,18 +111,26 @@ class ServerPublication:
         over, old, new = (_name_prefix(self._view, part) for part in (b"+", self._before, self._generation))
         gone: list[bytes] = []
         with in_words(self._server.address):
-            names = list(self._server.slow.scan_iter(escaped(over) + b"*", count=1000))
-            for start in range(0, len(names), AT_ONCE):
-                part = names[start : start + AT_ONCE]
-                keys = [name[len(over) :] for name in part]
-                records = self._server.slow.mget([old + key for key in keys] + [new + key for key in keys])
-                pairs = zip(part, records[: len(part)], records[len(part) :], strict=True)
-                gone += [name for name, was, now in pairs if now is None and was and len(was) > HEADER.size]
+            if not (self._server.slow.get(name_of(self._view, "now")) or b"").endswith(PUSHED):
+                return []
+            for names in self._server.named(over):
+                self._renew()
+                for start in range(0, len(names), AT_ONCE):
+                    part = names[start : start + AT_ONCE]
+                    keys = [name[len(over) :] for name in part]
+                    records = self._server.slow.mget([old + key for key in keys] + [new + key for key in keys])
+                    pairs = zip(part, records[: len(part)], records[len(part) :], strict=True)
+                    gone += [name for name, was, now in pairs if now is None and was and len(was) > HEADER.size]
         return gone
 
-    def _forget(self, generation: bytes) -> None:
-        self._server.sweep(name_of(self._view, "") + generation + b":")
+    def _forgotten(self, generation: bytes) -> Iterator[None]:
+        """Delete a generation's records, step by step."""
+        yield from self._server.swept(_name_prefix(self._view, generation))
         self._server.slow.srem(name_of(self._view, "generations"), generation)
+
+    def _renew(self) -> None:
+        """Hold the lock for longer: what goes through a whole server may take more time than it was given for."""
+        self._fenced(lambda pipe: None)
 
     def _fenced(self, work: Callable[[Any], Any]) -> None:
         """Do work in one transaction with a look at the lock."""

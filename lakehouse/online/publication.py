@@ -10,10 +10,21 @@ from lakehouse.kernels.record import Layout
 
 Asked = tuple[str, Sequence[bytes]]
 """A view, by its name in the store, and keys of it."""
-Found = tuple[bytes | None, bytes | None]
-"""What a store has of a key: its record, and the row that was pushed over it."""
+Found = tuple[Sequence[bytes | None], Sequence[bytes | None]]
+"""What a store has of the keys of a view, in order: their records, and the rows that were pushed over them.
+
+No rows at all where nothing was pushed over any of the keys.
+"""
 Merge = Callable[[bytes | None, bytes], bytes]
 """What becomes of a pushed row, given the one that was pushed before."""
+
+
+def name_in_store(project: str, view: str, version: str = "") -> str:
+    """What a view is called in a store that several projects share: no other view has the same name.
+
+    A project's name has no colon, a view's neither a colon nor an @: Feast refuses both.
+    """
+    return f"{project}:{view}@{version}" if version else f"{project}:{view}"
 
 
 class Publication(Protocol):
@@ -23,8 +34,14 @@ class Publication(Protocol):
     store and in one that was flushed. A store that was replaced by an older copy has that copy's cursor.
     """
 
+    ordered: bool
+    """Whether it is filled faster in the order of the keys."""
+
     @property
     def cursor(self) -> str | None: ...
+
+    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The record of each key, as readers see it; None where there is none."""
 
     def mark(self, cursor: str) -> None:
         """Set the cursor, before anything is written that it should tell of."""
@@ -42,8 +59,8 @@ class Publication(Protocol):
 class Holder(Protocol):
     """Where records are held: a file, a server. Every method may raise OnlineStoreError."""
 
-    def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, in order."""
+    def find(self, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, in order."""
 
     def layouts(self) -> dict[int, str]:
         """The text of every layout that a record may name."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from feast import utils
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.online_response import OnlineResponse
 from feast.protos.feast.types.Value_pb2 import Value
 
-from lakehouse.errors import OnlineStoreError
-from lakehouse.kernels.record import Layout, Reader, encode, layout_of
+from lakehouse.errors import StorageError
+from lakehouse.kernels.reader import NEVER, Reader
+from lakehouse.kernels.record import EVER, Layout, encode, layout_of
 from lakehouse.online.publication import Found
-from lakehouse.online.request import ABSENT, LookUp, Part, Request, picker
+from lakehouse.online.request import LookUp, Part, Request
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
 
-EVER = 2**63 - 1
+ABSENT: Any = object()
+"""Stands for a feature that a record has not: it was made before the feature was added."""
+
+Read = tuple[Sequence[int], Sequence[Any], bool]
+"""Event times, a column of values for each feature that is asked, and whether ABSENT may be among them."""
 
 
 class Records:
@@ -27,47 +34,58 @@ class Records:
         self._layouts = layouts
         self._readers: dict[int, Reader] = {}
 
-    def columns(self, part: Part, keys: Sequence[bytes | None], found: Iterator[Found], now: int) -> list[Column]:
+    def columns(self, part: Part, keys: Sequence[bytes | None], found: Found, now: int) -> list[Column]:
         """The part's columns. ``found`` has what there is of each key that is not null."""
-        width = len(part.features)
-        empty = (None,) * width
-        rows: list[Sequence[Any]] = []
-        statuses: list[int] = []
-        events: list[int | None] = []
-        lacking = False
-        readers, oldest = self._readers, -(2**63) if part.ttl is None else now - part.ttl
-        for key in keys:
-            record, pushed = next(found) if key is not None else (None, None)
+        records, pushed = found
+        if None in keys:
+            records, pushed = _spread(keys, records), _spread(keys, pushed) if pushed else ()
+        read = None if pushed else self._together(part, records, now)
+        moments, values, lacking = read or self._one_by_one(part, records, pushed or repeat(None), now)
+        oldest = NEVER + 1 if part.ttl is None else now - part.ttl
+        statuses = [PRESENT] * len(keys)
+        events: Sequence[int | None] = moments
+        if moments and min(moments) < oldest:
+            statuses = [_status(moment, oldest) for moment in moments]
+            events = [None if moment == NEVER else moment for moment in moments]
+            hidden = [row for row, status in enumerate(statuses) if status != PRESENT]
+            values = [list(column) for column in values]
+            for column in values:
+                for row in hidden:
+                    column[row] = None
+        columns = map(Column, part.names, values, part.conversions, repeat(statuses), repeat(events))
+        return list(map(_without_absent, columns) if lacking else columns)
+
+    def _together(self, part: Part, records: Sequence[bytes | None], now: int) -> Read | None:
+        """What is read of records that are of one layout and of one row each, as most are; else None."""
+        first = next(filter(None, records), None)
+        if first is None:
+            return None
+        reader = self._reader(first)
+        read = reader.read_together([record or reader.nothing for record in records], now)
+        if read is None:
+            return None
+        spots, nowhere = part.spots(reader), [ABSENT] * len(records)
+        return read[0], [nowhere if spot is None else read[1][spot] for spot in spots], None in spots
+
+    def _one_by_one(
+        self, part: Part, records: Sequence[bytes | None], pushed: Iterable[bytes | None], now: int
+    ) -> Read:
+        """The same of any records, and of rows that were pushed over them."""
+        rows = []
+        for record, over in zip(records, pushed, strict=False):
             row = None
             if record is not None:
-                reader = readers.get(int.from_bytes(record[4:8], "little")) or self._reader(record)
+                reader = self._reader(record)
                 row = reader.read(record, now)
                 if row is not None:
-                    row = (row[0], row[1], part.pick(reader)(row[2]))
-            if pushed is not None:
-                row = self._overlaid(part, pushed, row, now)
-            if row is None:
-                rows.append(empty)
-                statuses.append(NOT_FOUND)
-                events.append(None)
-            elif row[0] < oldest:
-                rows.append(empty)
-                statuses.append(EXPIRED)
-                events.append(row[0])
-            else:
-                rows.append(row[2])
-                statuses.append(PRESENT)
-                events.append(row[0])
-                lacking = lacking or ABSENT in row[2]
-        values = list(zip(*rows, strict=True)) if rows else [()] * width
-        columns = []
-        for name, convert, column in zip(part.names, part.conversions, values, strict=True):
-            marks = statuses
-            if lacking and ABSENT in column:
-                marks = [NOT_FOUND if value is ABSENT else mark for value, mark in zip(column, statuses, strict=True)]
-                column = tuple(None if value is ABSENT else value for value in column)
-            columns.append(Column(name, column, convert, marks, events))
-        return columns
+                    spots = part.spots(reader)
+                    row = row[0], row[1], [ABSENT if spot is None else row[2][spot] for spot in spots]
+            if over is not None:
+                row = self._overlaid(part, over, row, now)
+            rows.append(row or (NEVER, NEVER, [None] * len(part.features)))
+        if not rows:
+            return [], [()] * len(part.features), False
+        return [row[0] for row in rows], list(zip(*(row[2] for row in rows), strict=True)), True
 
     def _overlaid(self, part: Part, pushed: bytes, row: Any, now: int) -> Any:
         """The pushed row over the record's, where it is the later of the two and due."""
@@ -76,49 +94,92 @@ class Records:
         if over is None or (row is not None and over[:2] <= row[:2]):
             return row
         under = row[2] if row is not None else [ABSENT] * len(part.features)
-        picked = picker(reader.names, part.features)(over[2])
+        given = dict(zip(reader.names, over[2], strict=True))
+        earlier: Any = over
+        while any(given.get(name) is None for name in part.features):
+            if (earlier := reader.read(pushed, earlier[0] - 1)) is None:
+                break
+            given |= {name: one for name, one in zip(reader.names, earlier[2], strict=True) if given.get(name) is None}
         values = []
-        for packed, below, convert in zip(picked, under, part.conversions, strict=True):
-            value = None if packed is None or packed is ABSENT else Value.FromString(packed)
+        for name, below, convert in zip(part.features, under, part.conversions, strict=True):
+            packed = given.get(name)
+            value = None if packed is None else Value.FromString(packed)
             values.append(below if value is None or not convert.fits(value) else convert.of_proto(value))
         return over[0], over[1], values
 
-    def merged(self, before: bytes | None, row: bytes) -> bytes:
-        """What stays of a row that was pushed before, and one that is pushed now."""
+    def merged(self, now: int, before: bytes | None, row: bytes) -> bytes:
+        """What stays of the rows that were pushed before, and of one that is pushed now: the newest that is due, with
+        what the earlier ones say of features that it doesn't name, and all that are dated after ``now``.
+        """
         if before is None:
             return row
-        first = self._reader(before).read(before, EVER)
-        second = self._reader(row).read(row, EVER)
-        assert first is not None and second is not None
-        if second[:2] < first[:2]:
+        reader, old = self._reader(row), self._reader(before)
+        rows = [one for at in old.moments(before) if (one := old.read(before, at)) is not None]
+        new = reader.read(row, EVER)
+        assert new is not None
+        due = [one for one in rows if one[0] <= now]
+        if any(new[:2] < one[:2] for one in rows if one[0] == new[0]) or (due and new[0] < due[-1][0]):
             return before
-        names = self._reader(row).names
-        older = dict(zip(self._reader(before).names, first[2], strict=True))
-        values = [older.get(name) if value is None else value for name, value in zip(names, second[2], strict=True)]
-        columns = [pa.array([value], pa.large_binary()) for value in values]
-        times = [pa.array([one], pa.int64()).to_numpy() for one in second[:2]]
-        return encode(self._reader(row).layout, pa.table(columns, names=names), times[0], times[1], 0)[0]
+        named = {one[0]: (one[1], dict(zip(old.names, one[2], strict=True))) for one in rows}
+        own = {name: value for name, value in zip(reader.names, new[2], strict=True) if value is not None}
+        named[new[0]] = new[1], named.get(new[0], (0, {}))[1] | own
+        kept: list[tuple[int, int, dict[str, Any]]] = []
+        for event, (created, values) in sorted(named.items()):
+            if kept and event <= now:
+                told = {name: value for name, value in values.items() if value is not None}
+                kept = [(event, created, kept[0][2] | told)]
+            else:
+                kept.append((event, created, values))
+        columns = [pa.array([one[2].get(name) for one in kept], pa.large_binary()) for name in reader.names]
+        events, made = (pa.array([one[spot] for one in kept], pa.int64()).to_numpy() for spot in (0, 1))
+        counts = np.array([len(kept)], np.int64)
+        return encode(reader.layout, pa.table(columns, names=reader.names), events, made, 0, counts)[0]
 
     def known(self, layout: Layout) -> None:
         """Remember a layout that the store holds."""
         self._readers[layout.number] = Reader(layout)
 
+    @property
+    def new(self) -> bool:
+        """Whether no layout is known yet."""
+        return not self._readers
+
+    def learn(self) -> None:
+        """Ask for the layouts. Raises OnlineStoreError."""
+        for known, text in self._layouts().items():
+            self._readers.setdefault(known, Reader(Layout.of_text(text)))
+
     def _reader(self, record: bytes) -> Reader:
         number = layout_of(record)
         if number not in self._readers:
-            for known, text in self._layouts().items():
-                self._readers.setdefault(known, Reader(Layout.of_text(text)))
+            self.learn()
         if number not in self._readers:
-            raise OnlineStoreError(
+            raise StorageError(
                 f"the online store has a record of the layout {number}, and does not say what that is",
                 hint="Was a part of it deleted? Delete all of it and publish again.",
             )
         return self._readers[number]
 
 
-def answer(
-    records: Records, asked: LookUp, found: Sequence[Sequence[Found]] | None, now: int, versions: bool
-) -> OnlineResponse:
+def _spread(keys: Sequence[bytes | None], found: Sequence[bytes | None]) -> list[bytes | None]:
+    """What was found, with nothing for keys that are null."""
+    left = iter(found)
+    return [None if key is None else next(left) for key in keys]
+
+
+def _status(moment: int, oldest: int) -> int:
+    return NOT_FOUND if moment == NEVER else EXPIRED if moment < oldest else PRESENT
+
+
+def _without_absent(column: Column) -> Column:
+    marks = zip(column.values, column.statuses, strict=True)
+    return column._replace(
+        values=[None if value is ABSENT else value for value in column.values],
+        statuses=[NOT_FOUND if value is ABSENT else status for value, status in marks],
+    )
+
+
+def answer(records: Records, asked: LookUp, found: Sequence[Found] | None, now: int, versions: bool) -> OnlineResponse:
     """Feast's response to a look-up: the entity rows as they were given, then the features.
 
     ``found`` is what there is of each key that is asked; None where the store did not answer: all is null then, with
@@ -134,7 +195,7 @@ def answer(
     keys = {column.name for column in columns if column.name in request.types}
     for spot, part in enumerate(request.parts):
         if found is not None:
-            columns += records.columns(part, asked.encoded[spot], iter(found[spot]), now)
+            columns += records.columns(part, asked.encoded[spot], found[spot], now)
         else:
             marks = [UNAVAILABLE] * asked.rows
             pairs = zip(part.names, part.conversions, strict=True)

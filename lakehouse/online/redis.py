@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from typing import Literal
 
 from feast.repo_config import RepoConfig
 
 from lakehouse.online.address import LOCAL, MASTER, Address
 from lakehouse.online.publication import Asked, Found
 from lakehouse.online.server import RecordServer
+from lakehouse.online.shared import SharedConnection
 from lakehouse.online.store import PackedOnlineStore, PackedOnlineStoreConfig
 
 
@@ -28,7 +28,7 @@ class RedisOnlineStoreConfig(PackedOnlineStoreConfig):
     publish_timeout_s: float = 30.0
     """The same for a publisher; also how long a publisher that was killed keeps others away."""
     connections: int = 64
-    """How many one process opens at most."""
+    """How many one process opens at most; all look-ups of an event loop share one."""
 
 
 class RedisOnlineStore(PackedOnlineStore):
@@ -37,18 +37,26 @@ class RedisOnlineStore(PackedOnlineStore):
     def __init__(self) -> None:
         super().__init__()
         self._server: RecordServer | None = None
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, SharedConnection] = {}
 
-    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
         loop, server = asyncio.get_running_loop(), self.holder(config)
         if loop not in self._loops:
-            self._loops[loop] = server.address.connect_async()
+            self._drop_closed()
+            self._loops[loop] = SharedConnection(server.address)
         return await server.find_async(self._loops[loop], asked)
 
     async def close(self) -> None:
-        for client in self._loops.values():
-            await client.aclose()
-        self._loops.clear()
+        """Close the running event loop's connection."""
+        shared = self._loops.pop(asyncio.get_running_loop(), None)
+        self._drop_closed()
+        if shared is not None:
+            await shared.aclose()
+
+    def _drop_closed(self) -> None:
+        """Let go of connections that nobody can ask any more; they hold on to their loops."""
+        for loop in [one for one in self._loops if one.is_closed()]:
+            del self._loops[loop]
 
     def holder(self, config: RepoConfig) -> RecordServer:
         if self._server is None:

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from feast import utils
+from feast.errors import RequestDataNotFoundInEntityRowsException
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
-from feast.infra.online_stores.helpers import compute_table_id
+from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
-from lakehouse.errors import UsageError, did_you_mean
+from lakehouse.errors import did_you_mean
 from lakehouse.kernels.entity_key import EntityKeys
-from lakehouse.kernels.record import Reader
+from lakehouse.kernels.reader import Reader
+from lakehouse.online.key_values import MICROS, EntityRowsError, key_values
 from lakehouse.online.kinds import Conversion
-
-MICROS = 1_000_000
-_FIELDS = {
-    ValueType.BYTES: "bytes_val",
-    ValueType.STRING: "string_val",
-    ValueType.INT32: "int32_val",
-    ValueType.INT64: "int64_val",
-    ValueType.UNIX_TIMESTAMP: "unix_timestamp_val",
-}
-"""Where Feast's messages hold keys."""
-ABSENT: Any = object()
-"""Stands for a feature that a record has not: it was made before the feature was added."""
-Pick = Callable[[Sequence[Any]], Sequence[Any]]
+from lakehouse.online.publication import name_in_store
 
 
 class Part:
@@ -51,24 +39,20 @@ class Part:
         self.keys = view_keys(view)
         self.asked = [renamed.get(field.name, field.name) for field in view.entity_columns]
         """The caller's column of each of the view's join keys."""
-        self._picks: dict[int, Pick] = {}
+        self._spots: dict[int, list[int | None]] = {}
 
     def encode(self, keys: Mapping[str, Sequence[Any]], rows: int) -> list[bytes | None]:
         """The key of each row; None where a part of it is null."""
-        columns = [[""] * rows if name == DUMMY_ENTITY_ID else keys[name] for name in self.asked]
-        encode = self.keys.of_values
-        if len(columns) == 1:
-            return [None if value is None else encode((value,)) for value in columns[0]]
-        return [None if None in values else encode(values) for values in zip(*columns, strict=True)]
+        return self.keys.of_rows([[""] * rows if name == DUMMY_ENTITY_ID else keys[name] for name in self.asked])
 
-    def pick(self, reader: Reader) -> Pick:
-        """Takes this part's features, in order, out of a record's values."""
-        found = self._picks.get(reader.layout.number)
+    def spots(self, reader: Reader) -> list[int | None]:
+        """Where this part's features stand in a record; None for one that it has not."""
+        found = self._spots.get(reader.layout.number)
         if found is None:
-            kinds = {name: one.kind for name, one in zip(self.features, self.conversions, strict=True)}
             # A field of another kind was published when the feature had another type: it is not there yet.
-            names = [name if kinds.get(name, kind) == kind else "" for name, kind in reader.layout.fields]
-            found = self._picks[reader.layout.number] = picker(names, self.features)
+            fields = {field: spot for spot, field in enumerate(reader.layout.fields)}
+            wanted = zip(self.features, self.conversions, strict=True)
+            found = self._spots[reader.layout.number] = [fields.get((name, one.kind)) for name, one in wanted]
         return found
 
 
@@ -93,28 +77,32 @@ class Request:
 
 
 class LookUp:
-    """One request with its entity rows. Raises UsageError for a missing join key, and for columns of other lengths."""
+    """One request with its entity rows, which are ``rows``.
 
-    def __init__(self, request: Request, given: Mapping[str, Sequence[Any]]) -> None:
+    Raises EntityRowsError for a missing join key and for a key of another type, and what Feast raises for request data
+    that an on-demand view needs.
+    """
+
+    def __init__(self, request: Request, given: Mapping[str, Sequence[Any]], rows: int) -> None:
         self.request = request
         self.given = given
-        lengths = {name: len(values) for name, values in given.items()}
-        if len(set(lengths.values())) > 1:
-            raise UsageError(f"the entity rows have different lengths: {lengths}")
-        self.rows = next(iter(lengths.values()), 0)
-        joins: dict[str, Sequence[Any]] = {}
+        self.rows = rows
+        self._joins: dict[str, Sequence[Any]] = {}
+        joins = self._joins
         needed = {name for part in request.parts for name in part.asked}
         for name, values in given.items():
             join = request.join_key(name)
             if join in needed:
-                joins[join] = key_values(values, request.types[join])
+                joins[join] = key_values(values, request.types[join], name)
         for part in request.parts:
             for name in part.asked:
                 if name not in joins and name != DUMMY_ENTITY_ID:
-                    raise UsageError(
+                    raise EntityRowsError(
                         f"the entity rows have no join key '{name}', which '{part.view.name}' needs",
-                        hint=did_you_mean(name, given),
+                        hint=did_you_mean(name, given) if given else "There are none.",
                     )
+        if missing := sorted(request.request_data - given.keys()):
+            raise RequestDataNotFoundInEntityRowsException(missing)  # type: ignore[no-untyped-call]
         self.encoded = [part.encode(joins, self.rows) for part in request.parts]
         """For each part the key of each row."""
 
@@ -128,11 +116,11 @@ class LookUp:
         """The entity rows as Feast's messages, by join key."""
         found = {}
         for name, values in self.given.items():
-            kind = self.request.types.get(self.request.join_key(name), ValueType.UNKNOWN)
+            join = self.request.join_key(name)
+            kind = self.request.types.get(join, ValueType.UNKNOWN)
+            values = list(self._joins.get(join, values))
             given = all(isinstance(value, Value) for value in values)
-            found[self.request.join_key(name)] = (
-                list(values) if given else python_values_to_proto_values(list(values), kind)
-            )
+            found[join] = values if given else python_values_to_proto_values(values, kind)
         return found
 
 
@@ -150,8 +138,9 @@ def compile_request(config: RepoConfig, context: Any, full_names: bool) -> Reque
 
 
 def view_id(config: RepoConfig, view: FeatureView) -> str:
-    """The name of a view's records in the store: as Feast's own stores name their tables."""
-    return str(compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning))
+    """The name of a view's records in the store; versions are kept apart where Feast's own stores do so."""
+    versioned = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
+    return name_in_store(config.project, view.name, versioned.removeprefix(view.name).removeprefix("_"))
 
 
 def view_keys(view: FeatureView) -> EntityKeys:
@@ -160,55 +149,22 @@ def view_keys(view: FeatureView) -> EntityKeys:
     return EntityKeys([one.name for one in columns], [one.dtype.to_value_type().value for one in columns])
 
 
-def columnar(rows: Any) -> Mapping[str, Sequence[Any]]:
-    """Entity rows, a mapping of columns or a list of rows, as columns."""
+def columnar(rows: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
+    """Entity rows, a mapping of columns or a list of rows, as columns, and how many rows there are.
+
+    A mapping of nothing is one row, which has all that a view without entities needs. Raises EntityRowsError for
+    columns of different lengths, and for rows of different keys.
+    """
     if isinstance(rows, Mapping):
-        return {name: values if isinstance(values, list) else _listed(values) for name, values in rows.items()}
-    if not rows:
-        return {}
-    names = rows[0].keys()
+        columns = {name: values if isinstance(values, list) else _listed(values) for name, values in rows.items()}
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise EntityRowsError(f"the entity rows have different lengths: {lengths}")
+        return columns, next(iter(lengths.values()), 1)
+    names = rows[0].keys() if rows else ()
     if any(row.keys() != names for row in rows):
-        raise UsageError("the entity rows have different keys", hint="Give the same join keys in each row.")
-    return {name: [row[name] for row in rows] for name in names}
-
-
-def key_values(values: Sequence[Any], value_type: ValueType) -> Sequence[Any]:
-    """Keys in the form that is encoded: str, bytes or int; None for null. Feast's own messages are taken too."""
-    kinds = set(map(type, values))
-    if kinds <= {str, type(None)} and value_type is ValueType.STRING:
-        return values
-    if kinds == {int} and value_type is ValueType.INT64 and min(values) >= -(2**63) and max(values) < 2**63:
-        return values
-    if kinds == {Value}:
-        messages = values
-    else:
-        try:
-            messages = python_values_to_proto_values(list(values), value_type)
-        except Exception as error:
-            what = f"'{values[0]}'" if len(values) == 1 else f"one of {len(values)} keys"
-            raise UsageError(f"{what} is not of the entity's type, {value_type.name}: {error}") from error
-    fields = [message.WhichOneof("val") for message in messages]
-    if wrong := {*fields} - {None, "null_val", _FIELDS.get(value_type)}:
-        raise UsageError(f"a key is a {', '.join(sorted(wrong))}, but its entity is of the type {value_type.name}")
-    return [
-        None if field in (None, "null_val") else getattr(message, field)
-        for field, message in zip(fields, messages, strict=True)
-    ]
-
-
-def picker(names: Sequence[str], wanted: Sequence[str]) -> Pick:
-    spots = {name: spot for spot, name in enumerate(names)}
-    if list(names) == list(wanted):
-        return lambda values: values
-    if len(wanted) > 1 and all(name in spots for name in wanted):
-        return itemgetter(*(spots[name] for name in wanted))
-    order = [spots.get(name) for name in wanted]
-    return lambda values: [ABSENT if spot is None else values[spot] for spot in order]
-
-
-def context_of(registry: Any, project: str, features: Any, full_names: bool) -> Any:
-    """What Feast makes of the references; the same object again as long as its registry's cache holds."""
-    return utils._get_cached_request_context(registry, project, features, full_names)
+        raise EntityRowsError("the entity rows have different keys", hint="Give the same join keys in each row.")
+    return {name: [row[name] for row in rows] for name in names}, len(rows)
 
 
 def _listed(values: Any) -> list[Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from feast.online_response import TIMESTAMP_POSTFIX, OnlineResponse
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
+from feast.value_type import ValueType
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from lakehouse.online.kinds import Conversion
@@ -19,8 +19,7 @@ UNAVAILABLE = int(FieldStatus.INVALID)
 """The store did not answer, and the configuration says to go on without it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One name of the answer, a value for each row that was asked."""
 
     name: str
@@ -41,9 +40,10 @@ class PackedResponse(OnlineResponse):
         """Feast's messages of the keys, made when they are asked for."""
         self._versions = versions or {}
         self._proto: GetOnlineFeaturesResponse | None = None
-        self._feature_types = {
-            column.name: column.conversion.value_type for column in columns if column.conversion is not None
-        }
+
+    @property
+    def _feature_types(self) -> dict[str, ValueType]:  # type: ignore[override]
+        return {column.name: column.conversion.value_type for column in self._columns if column.conversion is not None}
 
     @property
     def proto(self) -> GetOnlineFeaturesResponse:  # type: ignore[override]

@@ -24,12 +24,13 @@ from redis.exceptions import WatchError
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
-from lakehouse.online.leased import AT_ONCE, CURSORS, ServerPublication, escaped, name_of
+from lakehouse.online.leased import AT_ONCE, CURSORS, LAYOUTS, PUSHED, ServerPublication, escaped, name_of
 from lakehouse.online.publication import Asked, Found, Merge
+from lakehouse.online.shared import SharedConnection
 
-LAYOUTS = "lakehouse:layouts"
-PUSHED = b" 1"
 TRIES = 20
+SCANNED = 5_000
+"""Keys that a server looks at in one step: it answers nobody else meanwhile."""
 
 
 class RecordServer:
@@ -43,8 +44,8 @@ class RecordServer:
         """For what publishers ask, which may take longer than a look-up may."""
         self._now: dict[str, bytes | None] = {}
 
-    def find(self, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, in one round trip as a rule."""
+    def find(self, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, in one round trip as a rule."""
         with in_words(self.address):
             while True:
                 known = [self._now.get(view) for view, _ in asked]
@@ -53,7 +54,7 @@ class RecordServer:
                 if found is not None:
                     return found
 
-    async def find_async(self, client: Any, asked: Sequence[Asked]) -> list[list[Found]]:
+    async def find_async(self, client: SharedConnection, asked: Sequence[Asked]) -> list[Found]:
         """:meth:`find` by a client of the running event loop."""
         with in_words(self.address):
             while True:
@@ -65,23 +66,23 @@ class RecordServer:
 
     def _found(
         self, asked: Sequence[Asked], known: Sequence[bytes | None], values: Sequence[bytes | None]
-    ) -> list[list[Found]] | None:
+    ) -> list[Found] | None:
         """The answer, in the order of :func:`_wanted`; None where something is not as it was taken for."""
-        answer: list[list[Found]] = []
+        answer: list[Found] = []
         current = True
         at = 0
         for (view, keys), before in zip(asked, known, strict=True):
             now = values[at]
             at += 1
             records: Sequence[bytes | None] = (None,) * len(keys)
-            pushed = records
+            pushed: Sequence[bytes | None] = ()
             if before is not None:
                 records = values[at : at + len(keys)]
                 at += len(keys)
                 if before.endswith(PUSHED):
                     pushed = values[at : at + len(keys)]
                     at += len(keys)
-            answer.append(list(zip(records, pushed, strict=True)))
+            answer.append((records, pushed if any(pushed) else ()))
             if now != before:
                 self._now[view] = now
                 current = False
@@ -103,7 +104,8 @@ class RecordServer:
         """Forget a view: readers first, then the records."""
         with in_words(self.address):
             self.slow.pipeline().delete(name_of(view, "now")).hdel(CURSORS, view).execute()
-            self.sweep(name_of(view, ""))
+            for _ in self.swept(name_of(view, "")):
+                pass
 
     def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
         """Lay pushed rows over the records of their keys."""
@@ -129,19 +131,26 @@ class RecordServer:
     def publication(self, view: str, layout: Layout) -> Iterator[ServerPublication]:
         """Publish a view. Raises LockedError where somebody else does."""
         lock, token = name_of(view, "lock"), os.urandom(16).hex().encode()
+        # Short at first: a server that hung may take this after the publisher has given up.
+        first_ms = min(self.lease_ms, int(self.address.timeout_s * 1000))
         with in_words(self.address):
-            if not self.slow.set(lock, token, nx=True, px=self.lease_ms):
+            if self.address.sentinel is not None:
+                # What is idle may lead to a former master: sentinels are asked anew.
+                self.slow.connection_pool.disconnect(inuse_connections=False)
+            if not self.slow.set(lock, token, nx=True, px=first_ms):
                 raise LockedError(
                     f"{view}: another run is publishing to {self.address.shown}",
                     hint=f"Run again when it is done; where it was killed, in {self.lease_ms / 1000:.0f} s.",
                 )
-            self.slow.hset(LAYOUTS, str(layout.number), layout.text)
         try:
-            yield ServerPublication(self, view, lock, token)
+            publication = ServerPublication(self, view, lock, token)
+            publication.know(layout)
+            yield publication
         finally:
+            # As quick as a look-up: a server that hangs was waited for long enough, and the lease ends by itself.
             with in_words(self.address, quietly=True):
-                if self.slow.get(lock) == token:
-                    self.slow.delete(lock)
+                if self.client.get(lock) == token:
+                    self.client.delete(lock)
 
     def watched(self, names: Sequence[bytes], work: Callable[[Any], None]) -> None:
         """Do work on keys as one transaction, again where somebody else wrote to one of them meanwhile."""
@@ -156,17 +165,21 @@ class RecordServer:
                     continue
         raise OnlineStoreError(f"{self.address.shown}: others write to the same keys all the time", hint="Try again.")
 
-    def sweep(self, prefix: bytes) -> None:
-        """Delete all keys that start so."""
-        pattern = escaped(prefix) + b"*"
-        names: list[bytes] = []
-        for name in self.slow.scan_iter(pattern, count=1000):
-            names.append(name)
-            if len(names) == AT_ONCE:
-                self.slow.unlink(*names)
-                names.clear()
-        if names:
-            self.slow.unlink(*names)
+    def named(self, prefix: bytes) -> Iterator[list[bytes]]:
+        """All keys that start so, step by step; there may be none in a step."""
+        cursor, pattern = 0, escaped(prefix) + b"*"
+        while True:
+            cursor, names = self.slow.scan(cursor, pattern, count=SCANNED)
+            yield names
+            if cursor == 0:
+                return
+
+    def swept(self, prefix: bytes) -> Iterator[None]:
+        """Delete all keys that start so, step by step."""
+        for names in self.named(prefix):
+            for start in range(0, len(names), AT_ONCE):
+                self.slow.unlink(*names[start : start + AT_ONCE])
+            yield
 
 
 def _wanted(asked: Sequence[Asked], known: Sequence[bytes | None]) -> list[bytes]:

@@ -31,7 +31,7 @@ class SqliteOnlineStore(PackedOnlineStore):
         super().__init__()
         self._file: RecordFile | None = None
 
-    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
         return await asyncio.to_thread(self.holder(config).find, asked)
 
     def holder(self, config: RepoConfig) -> RecordFile:

@@ -6,8 +6,9 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -23,14 +24,14 @@ from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from lakehouse.errors import OnlineStoreError
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
+from lakehouse.online.compiled import CompiledRequests
 from lakehouse.online.kinds import moment, ticks
 from lakehouse.online.publication import Asked, Found, Holder, Publication
 from lakehouse.online.reading import Records, answer
-from lakehouse.online.request import LookUp, Part, Request, columnar, compile_request, context_of, view_id
+from lakehouse.online.request import LookUp, Part, columnar, view_id
 from lakehouse.online.response import PRESENT
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-MOST_REQUESTS = 1000
 
 
 class PackedOnlineStoreConfig(FeastConfigBaseModel):
@@ -50,7 +51,7 @@ class PackedOnlineStore(OnlineStore):
     """
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[int, bool], tuple[Any, Request]] = {}
+        self._requests = CompiledRequests()
         self._records: Records | None = None
 
     @abstractmethod
@@ -58,8 +59,8 @@ class PackedOnlineStore(OnlineStore):
         """Where this store's records are."""
 
     @abstractmethod
-    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[list[Found]]:
-        """What is there of each key of each view, without holding up the event loop."""
+    async def find_async(self, config: RepoConfig, asked: Sequence[Asked]) -> list[Found]:
+        """What is there of the keys of each view, without holding up the event loop."""
 
     def publication(self, config: RepoConfig, view: FeatureView, layout: Layout) -> AbstractContextManager[Publication]:
         """Publish a view. Raises LockedError where somebody else does."""
@@ -79,12 +80,15 @@ class PackedOnlineStore(OnlineStore):
         full_feature_names: bool = False,
         include_feature_view_version_metadata: bool = False,
     ) -> OnlineResponse:
-        """One look-up for all views that the features are of. Raises UsageError for keys that don't fit."""
+        """One look-up for all views that the features are of. Raises EntityRowsError for rows that don't fit."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
-        found: list[list[Found]] | None = None
-        with _tolerated(config):
-            found = self.holder(config).find(asked.keys)
-        return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
+        records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
+        try:
+            return answer(records, asked, self.holder(config).find(asked.keys), now, versions)
+        except OnlineStoreError:
+            if not _tolerated(config):
+                raise
+        return answer(records, asked, None, now, versions)
 
     async def get_online_features_async(
         self,
@@ -98,10 +102,15 @@ class PackedOnlineStore(OnlineStore):
     ) -> OnlineResponse:
         """:meth:`get_online_features`, without holding up the event loop."""
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
-        found: list[list[Found]] | None = None
-        with _tolerated(config):
-            found = await self.find_async(config, asked.keys)
-        return answer(self.records(config), asked, found, _now(config), include_feature_view_version_metadata)
+        records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
+        try:
+            if records.new:
+                await asyncio.to_thread(records.learn)
+            return answer(records, asked, await self.find_async(config, asked.keys), now, versions)
+        except OnlineStoreError:
+            if not _tolerated(config):
+                raise
+        return answer(records, asked, None, now, versions)
 
     def online_read(
         self,
@@ -132,7 +141,8 @@ class PackedOnlineStore(OnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Lay rows over the published records. Of two for one key the later by event and created time stays.
+        """Lay rows over the published records. Of two for one key the later by event and created time stays, and beside
+        it those that are dated ahead.
 
         A feature that a row does not name keeps the value that was pushed or published before.
         """
@@ -146,7 +156,7 @@ class PackedOnlineStore(OnlineStore):
         records = self.records(config)
         records.known(layout)
         pairs = list(zip(keys, rows, strict=True))
-        self.holder(config).push(view_id(config, table), layout, pairs, records.merged)
+        self.holder(config).push(view_id(config, table), layout, pairs, partial(records.merged, _now(config)))
         if progress:
             progress(len(data))
 
@@ -190,14 +200,7 @@ class PackedOnlineStore(OnlineStore):
     def _look_up(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any
     ) -> LookUp:
-        context = context_of(registry, project, features, full_names)
-        known = self._requests.get((id(context), full_names))
-        if known is None or known[0] is not context:
-            if len(self._requests) >= MOST_REQUESTS:
-                self._requests.clear()
-            known = context, compile_request(config, context, full_names)
-            self._requests[id(context), full_names] = known
-        return LookUp(known[1], columnar(rows))
+        return LookUp(self._requests.of(config, registry, project, features, full_names), *columnar(rows))
 
     def _part(
         self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
@@ -206,9 +209,9 @@ class PackedOnlineStore(OnlineStore):
         return Part(config, view, wanted, False), [self._key(config, key) for key in keys]
 
     def _messages(
-        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Sequence[Found]
+        self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Found
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        columns = self.records(config).columns(part, keys, iter(found), _now(config))
+        columns = self.records(config).columns(part, keys, found, _now(config))
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         messages = [column.conversion.to_proto(column.values) for column in columns if column.conversion]
         for spot in range(len(keys)):
@@ -231,9 +234,9 @@ def _now(config: RepoConfig) -> int:
     return time.time_ns() // 1000 if as_of is None else ticks(as_of)
 
 
-def _tolerated(config: RepoConfig) -> AbstractContextManager[None]:
-    """Goes on without the store where the configuration says so: a look-up answers nulls then, marked as such."""
-    return suppress(OnlineStoreError) if config.online_store.unavailable == "null" else nullcontext()
+def _tolerated(config: RepoConfig) -> bool:
+    """Whether a look-up goes on without the store: it answers nulls then, marked as such."""
+    return bool(config.online_store.unavailable == "null")
 
 
 def _given(value: Value | None) -> bytes | None:

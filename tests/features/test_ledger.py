@@ -1,8 +1,14 @@
-"""Publishing to a store of Feast's own, by Feast's interface: its SQLite store holds what the table's version says."""
+"""Publishing to a store of Feast's own, by Feast's interface: it holds what the table's version says.
+
+DynamoDB is played by moto, in this process.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,14 +23,31 @@ from lakehouse.features.engine import publish_view
 from lakehouse.features.ledger import feast_publication, ledger_file
 from tests.features.histories import HOUR, KEYS, History, due
 from tests.features.test_publishing_law import Killed, interrupted_at
-from tests.laws.corpus import seeds
-from tests.online.stores import START, applied, feast_store, keys_of, view_of
+from tests.online.stores import START, applied, cases, feast_store, keys_of, view_of
 
 FIELDS = [Field(name="a", dtype=Int64), Field(name="b", dtype=String)]
 
 
-def make(folder: Path) -> FeatureStore:
-    store = feast_store(folder, {"type": "sqlite", "path": str(folder / "stock.db")})
+FEASTS = ["sqlite", "dynamodb"]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An Amazon of the test's own; no word leaves this process."""
+    from moto import mock_aws
+
+    for name in [*filter(re.compile("AWS_").match, os.environ)]:
+        monkeypatch.delenv(name)
+    with mock_aws():
+        yield
+
+
+def make(folder: Path, kind: str = "sqlite") -> FeatureStore:
+    online = {
+        "sqlite": {"type": "sqlite", "path": str(folder / "stock.db")},
+        "dynamodb": {"type": "dynamodb", "region": "eu-central-1"},
+    }
+    store = feast_store(folder, online[kind])
     keys = [keys_of(), keys_of("sub", ValueType.STRING)]
     view = view_of(folder, "t", FIELDS, keys, source={"created_timestamp_column": "made"})
     return applied(store, [*keys, view])
@@ -45,12 +68,14 @@ def expected(history: History, now: datetime) -> list[tuple[object, object]]:
     return [(None, None) if row is None else (row.a, row.b) for row in seen]
 
 
-@pytest.mark.parametrize("seed", seeds("tests/features/test_ledger.py::test_histories", quick=3, every=60))
-def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "seed"), cases("tests/features/test_ledger.py::test_histories", quick=3, every=60, kinds=FEASTS)
+)
+def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aws: None, kind: str, seed: int) -> None:
     """Late rows, corrections, deletes, rows dated ahead, tables made anew, a feed that is gone, publishers killed."""
     monkeypatch.setattr(records, "BATCH", 3)
     draw = random.Random(seed)
-    history, store, now = History(tmp_path / "t", draw), make(tmp_path), START
+    history, store, now = History(tmp_path / "t", draw), make(tmp_path, kind), START
     done = []
     for _ in range(14):
         done.append(history.step())

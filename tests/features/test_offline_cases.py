@@ -127,9 +127,9 @@ def open_world(folder: Path) -> FeatureStore:
     return store
 
 
-def questions(rng: random.Random, form: str) -> tuple[list[Row], pd.DataFrame]:
+def questions(rng: random.Random, form: str, rows: int = ROWS) -> tuple[list[Row], pd.DataFrame]:
     asked = []
-    for _ in range(ROWS):
+    for _ in range(rows):
         number = rng.choice([None, *range(KEYS)] if rng.random() < 0.1 else list(range(KEYS)))
         asked.append({"number": number, "letter": rng.choice([*"aaaabbbb", None]), "time": moment(rng, 0.05)})
     times: Any = pd.to_datetime(pd.Series([row["time"] for row in asked], dtype=object), utc=True)
@@ -145,7 +145,7 @@ def questions(rng: random.Random, form: str) -> tuple[list[Row], pd.DataFrame]:
         times = pd.Series(texts, dtype=object)
     numbers = pd.array([row["number"] for row in asked], dtype="Int64")
     letters = pd.Series([row["letter"] for row in asked], dtype=object)
-    return asked, pd.DataFrame({"label": range(ROWS), "number": numbers, "letter": letters, "event_timestamp": times})
+    return asked, pd.DataFrame({"label": range(rows), "number": numbers, "letter": letters, "event_timestamp": times})
 
 
 def test_thousands_of_cases(world: tuple[FeatureStore, list[Row]]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
@@ -18,6 +20,7 @@ from lakehouse.features.knowledge import known_by
 from lakehouse.features.repository import apply, open_store
 from lakehouse.features.source import DeltaSource
 from tests.features.conftest import DAY, START, US, day
+from tests.online.stores import applied, feast_store, keys_of, online_store, view_of
 
 ORIGIN = "silver.orders:of:0:"
 """As silver names what a table was made under: it ends with the epoch and the fingerprint."""
@@ -150,3 +153,25 @@ def test_what_is_not_exact_is_refused(world: tuple[FeatureStore, list[Row]]) -> 
         store.get_historical_features(asked, ["carrier_delay:mean"])
     with pytest.raises(DefinitionError, match="gold.x replaces rows(?s:.)*keep_versions=True"):
         DeltaSource(name="one", table="gold.x", timestamp_field="at", known_at="seen")
+
+
+def test_what_was_created_and_known_by_then_both_count(tmp_path: Path) -> None:
+    moments = [None, *(START + hour * HOUR for hour in range(4))]
+    rows = [{"made": made, "known": known} for made in moments for known in moments[1:]]
+    table = {"id": pa.array(range(len(rows)), pa.int64()), "at": pa.array([START] * len(rows), US)}
+    table |= {name: pa.array([row[name] for row in rows], US) for name in ("made", "known")}
+    write_deltalake(tmp_path / "t", pa.table(table).append_column("v", table["id"]))
+    store = feast_store(tmp_path, online_store("sqlite", tmp_path))
+    source = {"created_timestamp_column": "made", "known_at": "known"}
+    fields = [Field(name="v", dtype=Int64)]
+    applied(store, [keys_of(), view_of(tmp_path, "t", fields, [keys_of()], source=source, ttl=None)])
+    asked = [(number, START + hour * HOUR) for number in range(len(rows)) for hour in range(4)]
+    frame = pd.DataFrame({"id": [one[0] for one in asked], "event_timestamp": [one[1] for one in asked]})
+    with known_by():
+        job = store.get_historical_features(frame, ["t:v"], filter_by_created_timestamp=True)
+        got = job.to_arrow()["v"].to_pylist()
+    expected = []
+    for number, time in asked:
+        told = [rows[number]["made"], rows[number]["known"]]
+        expected.append(number if all(one is not None and one <= time for one in told) else None)
+    assert got == expected

@@ -170,7 +170,7 @@ def test_no_rows(project: Project, store: FeatureStore) -> None:
         (ask(["AA"], [1]).rename(columns={"carrier": "carier"}), DELAY, "no column 'carrier'.*\n.*'carier'"),
         (ask(["AA"], [1]).assign(carrier=[1]), DELAY, "int64 on one side and large_string"),
         (ask(["AA"], [1]).assign(mean=[1]), DELAY, "'mean' would stand twice"),
-        (ask(["AA"], [1]).drop(columns="event_timestamp"), DELAY, "no column 'event_timestamp' and none"),
+        (ask(["AA"], [1]).drop(columns="event_timestamp"), DELAY, "no column 'event_timestamp' and no timestamp"),
         (ask(["AA", "BB"], [1, 1]).assign(carrier=["AA", 1]), DELAY, "mix types"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from feast.types import Int64
 from lakehouse.errors import ConfigError, DefinitionError, StorageError, UsageError
 from lakehouse.features.source import DeltaSource
 from tests.features.conftest import DAY, START, US, day
+from tests.online.stores import applied, feast_store, keys_of, online_store, view_of
 
 NAIVE = START.replace(tzinfo=None)
 VALUES: dict[str, tuple[pa.DataType, Any, Any]] = {
@@ -207,3 +208,49 @@ def test_frames_are_left_as_they_are(store: FeatureStore) -> None:
     # Feast itself turns every time of a frame into UTC before the store sees it: coerce_tz_aware.
     assert got["f64"].isna().tolist() == [False, True, False]
     assert got["event_timestamp"].tolist() == before["event_timestamp"].tolist()
+
+
+def test_the_callers_whole_numbers_are_not_rounded(store: FeatureStore) -> None:
+    frame = pd.DataFrame(
+        {
+            "user": pd.Series([1, 2], dtype="int64"),
+            "event_timestamp": [day(2)] * 2,
+            "wide": pd.Series([2**53 + 1, None], dtype=object),
+            "small": pd.Series([1, None], dtype=object),
+            "listed": pd.Series([[2**53 + 1, None], None], dtype=object),
+        }
+    )
+    got = store.get_historical_features(frame, ["every:i32"]).to_df()
+    assert got["wide"].tolist() == [2**53 + 1, None]
+    assert got["small"].tolist() == [1, None]
+    assert got["listed"].tolist() == [[2**53 + 1, None], None]
+    for column, said in (("x", "Conversion failed.*complex128"), ("y", "Sparse")):
+        bad = frame.assign(**{column: [1j, 2j] if column == "x" else pd.arrays.SparseArray([1, 0])})
+        with pytest.raises(DefinitionError, match=f"the entity rows: .*{said}"):
+            store.get_historical_features(bad, ["every:i32"]).to_df()
+    doubled = pa.table([[1], [1], pa.array([day(2)], US)], names=["user", "user", "event_timestamp"])
+    with pytest.raises(DefinitionError, match="more than one column called user"):
+        store.get_historical_features(doubled, ["every:i32"])
+    empty = pd.DataFrame({"user": [], "event_timestamp": []})
+    assert store.get_historical_features(empty, ["every:i32"]).to_df().columns.tolist() == [*empty.columns, "i32"]
+
+
+@pytest.mark.parametrize("ttl", [None, timedelta(days=365), timedelta(days=182_500), timedelta.max])
+def test_times_far_from_now(tmp_path: Path, ttl: timedelta | None) -> None:
+    """Beyond the years that fit 64 bits of nanoseconds, in a table of several files."""
+    years = [1600, 2026, 2300]
+    for year in years:
+        at = pa.array([datetime(year, 6, 1, tzinfo=UTC)], US)
+        write_deltalake(tmp_path / "t", pa.table({"id": [1], "at": at, "n": [year]}), mode="append")
+    own = feast_store(tmp_path, online_store("sqlite", tmp_path))
+    applied(own, [keys_of(), view_of(tmp_path, "t", [Field(name="n", dtype=Int64)], [keys_of()], ttl=ttl)])
+    asked = [datetime(year, 7, 1, tzinfo=UTC) for year in (1500, 1600, 1650, 2026, 2301, 9999)]
+    for year, time in zip((None, 1600, 1600, 2026, 2300, 2300), asked, strict=True):
+        rows = pa.table({"id": [1], "event_timestamp": pa.array([time], US)})
+        got = own.get_historical_features(rows, ["t:n"]).to_arrow()["n"].to_pylist()
+        seen = year is not None and (ttl is None or ttl > time - datetime(year, 6, 1, tzinfo=UTC))
+        assert got == [year if seen else None], time
+    job = own.get_historical_features(None, ["t:n"], start_date=asked[2], end_date=asked[4])
+    assert job.to_arrow()["n"].to_pylist() == [2026, 2300]
+    job = own.get_historical_features(None, ["t:n"], start_date=asked[0], end_date=asked[5])
+    assert job.to_arrow()["n"].to_pylist() == years

@@ -126,6 +126,10 @@ def test_a_saved_dataset_is_not_overwritten_unless_asked(store: FeatureStore) ->
         store.create_saved_dataset(job, "second", storage)
     saved = store.create_saved_dataset(job, "second", storage, allow_overwrite=True)
     assert saved.to_df().columns.tolist() == ["carrier", "event_timestamp", "label", "mean"]
+    write_deltalake(Path(str(store.config.repo_path)) / "own", pa.table({"a": [1]}))
+    own = SavedDatasetDeltaStorage(path="own")
+    with pytest.raises(UsageError, match="own is no saved dataset"):
+        store.create_saved_dataset(job, "third", own, allow_overwrite=True)
     with pytest.raises(UsageError, match="SavedDatasetDeltaStorage"):
         store.create_saved_dataset(job, "third", SavedDatasetFileStorage(path="x.parquet"))
     with pytest.raises(UsageError, match="without a single time"):

@@ -5,9 +5,8 @@ law 5: it is what training computes at that moment. Whatever was committed befor
 from __future__ import annotations
 
 import random
-import sqlite3
+import shutil
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ import pytest
 from feast import FeatureStore, FeatureView, Field, ValueType
 from feast.types import Int64, String
 
-from lakehouse.features import changed, records
+from lakehouse.features import changed, engine, records
 from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
 from tests.features.histories import HOUR, KEYS, History, Row, due
+from tests.online.holders import FileHolder, ServerHolder, holder
 from tests.online.stores import START, STORES, applied, cases, feast_store, keys_of, online_store, view_of
 
 HERE = "tests/features/test_publishing_law.py"
@@ -47,7 +47,7 @@ class World:
         self.named: dict[str, set[object] | None] = dict.fromkeys(self.features)
         """The keys that commits touched since a view was published; None where it must be published whole."""
         self.now = START
-        self.copies: list[tuple[Path, dict[str, list[Row]]]] = []
+        self.copies: list[Path] = []
         self.define()
 
     def view(self, name: str) -> FeatureView:
@@ -139,17 +139,6 @@ class World:
         return [[got[one][spot].as_py() for one in self.features[name]] for spot in range(len(KEYS))]
 
 
-def flush(file: Path) -> None:
-    for one in file.parent.glob(f"{file.name}*"):
-        one.unlink()
-
-
-def copied(file: Path, to: Path) -> Path:
-    with closing(sqlite3.connect(file)) as one, closing(sqlite3.connect(to)) as other:
-        one.backup(other)
-    return to
-
-
 def interrupted(publish: Callable[[], object], store: FeatureStore, at: int, patch: pytest.MonkeyPatch) -> bool:
     """Publish, and be killed before the ``at``-th thing that is written; whether that was."""
     online = store.provider.online_store
@@ -206,48 +195,56 @@ def interrupted_at(owner: Any, name: str, at: int, patch: pytest.MonkeyPatch) ->
 )
 def test_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int) -> None:
     monkeypatch.setattr(records, "BATCH", 3)
+    if seed % 3:
+        monkeypatch.setattr(engine, "FEW", 0)  # or no table is large enough
     draw = random.Random(seed)
     if draw.random() < 0.3:
         monkeypatch.setattr(records, "AT_ONCE", 7)
         monkeypatch.setattr(changed, "MOST", 2)
-    world = World(tmp_path, online_store(kind, tmp_path), draw)
-    file = tmp_path / "online.db"
-    done: list[str] = []
-    for _ in range(STEPS):
-        done.append(world.history.step())
-        world.committed()
-        befalls = draw.randrange(12)
-        if befalls == 0 and kind == "sqlite":
-            done.append("flush")
-            flush(file)
+    with holder(kind, tmp_path) as held:
+        world = World(tmp_path, held.settings, draw)
+        done: list[str] = []
+        for _ in range(STEPS):
+            done.append(world.history.step())
+            world.committed()
+            done.append(befallen(world, held, monkeypatch))
+            if draw.random() < 0.6:
+                done.append("publish")
+                world.now += draw.choice([0, 0, 3]) * HOUR
+                try:
+                    world.publish_all()
+                    world.check()
+                except AssertionError as error:
+                    raise AssertionError(f"seed {seed}, after {', '.join(done)}: {error}") from error
+                if draw.random() < 0.4:
+                    world.copies.append(held.copied(tmp_path / f"copy{len(world.copies)}"))
+
+
+def befallen(world: World, held: FileHolder | ServerHolder, patch: pytest.MonkeyPatch) -> str:
+    """What happens to the store, to its publisher or to the definitions, once in a while; its name."""
+    draw = world.draw
+    befalls = draw.randrange(12)
+    if befalls == 0:
+        held.flush()
+        world.lost()
+        return "flush"
+    if befalls == 1 and world.copies:
+        held.replaced(draw.choice(world.copies))
+        world.lost()
+        return "older copy"
+    if befalls == 2:
+        name = draw.choice(list(world.features))
+        if name != "pinned" or world.pin in world.history.versions:
+            interrupted(lambda: world.publish(name), world.store, draw.randrange(1, 8), patch)
             world.lost()
-        elif befalls == 1 and kind == "sqlite" and world.copies:
-            done.append("older copy")
-            flush(file)
-            copied(draw.choice(world.copies)[0], file)
-            world.lost()
-        elif befalls == 2:
-            done.append("killed")
-            name = draw.choice(list(world.features))
-            if name != "pinned" or world.pin in world.history.versions:
-                interrupted(lambda name=name: world.publish(name), world.store, draw.randrange(1, 8), monkeypatch)
-                world.lost()
-        elif befalls == 3:
-            done.append("redefined")
-            world.redefine()
-        elif befalls == 4:
-            done.append("repinned")
-            world.repin()
-        if draw.random() < 0.6:
-            done.append("publish")
-            world.now += draw.choice([0, 0, 3]) * HOUR
-            try:
-                world.publish_all()
-                world.check()
-            except AssertionError as error:
-                raise AssertionError(f"seed {seed}, after {', '.join(done)}: {error}") from error
-            if kind == "sqlite" and draw.random() < 0.4:
-                world.copies.append((copied(file, tmp_path / f"copy{len(world.copies)}.db"), dict(world.shown)))
+        return "killed"
+    if befalls == 3:
+        world.redefine()
+        return "redefined"
+    if befalls == 4:
+        world.repin()
+        return "repinned"
+    return "nothing"
 
 
 @pytest.mark.parametrize("kind", STORES)
@@ -266,4 +263,31 @@ def test_a_pin_that_is_taken_back_after_a_kill(tmp_path: Path, monkeypatch: pyte
     world.define()
     assert world.publish("pinned").why == "the store holds a later version"
     world.shown = {"pinned": world.history.versions[0]}
+    world.check()
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_folder_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, killed: bool) -> None:
+    """An older copy of the folder, and as many commits as were published, or begun to be: other ones."""
+    monkeypatch.setattr(records, "BATCH", 3)
+    world = World(tmp_path, online_store(kind, tmp_path), random.Random(1))
+    world.history.feed = True
+    world.history.make()
+    if killed:
+        world.publish("v")
+    copy = shutil.copytree(tmp_path / "t", tmp_path / "copy")
+    rows = world.history.rows
+    world.history.append()
+    if killed:
+        assert interrupted(lambda: world.publish("v"), world.store, 3, monkeypatch)
+    else:
+        world.publish("v")
+    shutil.rmtree(tmp_path / "t")
+    copy.rename(tmp_path / "t")
+    world.history.rows = rows
+    world.history.append()
+    assert world.publish("v").why == f"{tmp_path / 't'} has another history"
+    assert world.publish("v").status == "unchanged"
+    world.shown = {"v": world.history.rows}
     world.check()

@@ -44,6 +44,13 @@ def test_the_rows_are_what_feast_gives_and_the_frame_stays(project: Project) -> 
     assert names(project) == []
 
 
+def test_whole_numbers_with_gaps_are_not_rounded(project: Project) -> None:
+    wide = pd.Series([2**53 + 1, None], dtype=object)
+    frame = ask([3, None]).assign(mine=wide, late=wide.astype("Int64"))
+    got = training_set(frame, FEATURES, project=project).to_pandas()
+    assert got["mine"][0] == got["late"][0] == 2**53 + 1
+
+
 def test_a_service_is_asked_for_by_its_name(project: Project) -> None:
     made = training_set(ask([3]), "everything", project=project, full_feature_names=True)
     assert made.rows.column_names[-3:] == ["carrier_delay__mean", "carrier_delay__count", "route_load__flights"]
@@ -126,6 +133,9 @@ def test_a_table_that_moves_while_it_is_read_does_not_matter(project: Project) -
         ({"horizon": DAY}, UsageError, "a label needs a horizon"),
         ({"label": "laet", "horizon": DAY}, UsageError, "'laet' is no column.*\n.*'late'"),
         ({"label": "late", "horizon": -DAY}, UsageError, "can't be known before"),
+        ({"label": "late", "horizon": 3600}, UsageError, "horizon=3600 is no span of time\n.*timedelta"),
+        ({"label": "late", "horizon": timedelta.max}, UsageError, "is beyond 36,500 days"),
+        ({"entities": "rows.parquet"}, UsageError, "entity SQL(?s:.)*A file is read first"),
         ({"label": "gold.carier_delay.mean", "horizon": DAY}, UsageError, "no table 'gold.carier_delay'"),
         ({"label": "gold.carrier_delay.men", "horizon": DAY}, DefinitionError, "no column 'men'.*\n.*'mean'"),
         ({"label": "late", "horizon": DAY, "label_at": "x"}, UsageError, "so it has no 'x'"),

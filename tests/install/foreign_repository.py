@@ -1,7 +1,8 @@
 """A Feast repository outside of this project, with Delta tables that deltalake wrote, used from first to last.
 
-Usage: foreign_repository.py REPOSITORY, which holds feature_store.yaml and definitions.py; the tables come to stand
-beside it. What training and serving must say is worked out here in plain Python, from the rows as they are written.
+Usage: foreign_repository.py REPOSITORY…, each of which holds feature_store.yaml and definitions.py; the tables come to
+stand beside it. What training and serving must say is worked out here in plain Python, from the rows as they are
+written.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ def main(repository: Path) -> None:
 
     feast(repository, "materialize-incremental", f"{NOW - 50 * TTL:%Y-%m-%dT%H:%M:%S}")  # dates choose nothing
     check_serving(store, FIRST)
+    leave_as_if_killed(store)
+    check_serving(store, FIRST)
 
     DeltaTable(table).delete("driver = 'dan'")
     corrected = replace(FIRST[4], made=NOW, trips=78)
@@ -77,6 +80,16 @@ def main(repository: Path) -> None:
     check_serving(store, second)
     assert not {name.partition(".")[0] for name in sys.modules} & {"pyspark", "delta", "py4j"}
     print(SAID)
+
+
+def leave_as_if_killed(store: Any) -> None:
+    """What the registry says of a view while it is published, and after its publisher was killed."""
+    from feast.feature_view import FeatureViewState
+
+    view = store.get_feature_view("trips")
+    view.state = FeatureViewState.MATERIALIZING
+    store.registry.apply_feature_view(view, store.project, commit=True)
+    store.refresh_registry()
 
 
 def check_training(store: Any, rows: list[Trip]) -> None:
@@ -131,4 +144,5 @@ def _refused(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    for word in sys.argv[1:]:
+        main(Path(word))

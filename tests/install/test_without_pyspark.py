@@ -91,21 +91,29 @@ def test_features_in_an_environment_of_the_base_alone(repository: Path, tmp_path
 
 def environment_of_the_base(folder: Path) -> Path:
     """The Python of an environment that holds the base's part of requirements.lock and nothing else."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    if uv is None:
+    python = folder / "env" / "bin" / "python"
+    subprocess.run([uv(), "venv", "--quiet", "--python", sys.executable, str(folder / "env")], check=True)
+    install(python, folder / "base.lock")
+    # The wheel would be built by what is not in the base; a link to the sources is as good.
+    site = next((folder / "env" / "lib").glob("python*/site-packages"))
+    (site / "lakehouse").symlink_to(REPOSITORY / "lakehouse")
+    return python
+
+
+def uv() -> str:
+    found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if found is None:
         pytest.skip("there is no uv: make setup installs it where it is missing")
-    lock = folder / "base.lock"
-    wanted = installed_with().keys() - {"lakehouse"}
+    return found
+
+
+def install(python: Path, lock: Path, *extras: str) -> None:
+    """Install the base's part of requirements.lock, and what these extras add to it."""
+    wanted = installed_with(extras).keys() - {"lakehouse"}
     pins = re.split(r"\n(?=\S)", (REPOSITORY / "requirements.lock").read_text().strip())
     named = [(plain(re.split(r"[=<>~! ;\[]", pin)[0]), pin) for pin in pins]
     assert wanted <= {name for name, _ in named}
     kept = [pin for name, pin in named if name in wanted]
     lock.write_text("\n".join(kept) + "\n")
-    python = folder / "env" / "bin" / "python"
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder / "env")], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "--no-deps"]
-    subprocess.run([*install, "-r", str(lock)], check=True)
-    # The wheel would be built by what is not in the base; a link to the sources is as good.
-    site = next((folder / "env" / "lib").glob("python*/site-packages"))
-    (site / "lakehouse").symlink_to(REPOSITORY / "lakehouse")
-    return python
+    command = [uv(), "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "--no-deps"]
+    subprocess.run([*command, "-r", str(lock)], check=True)

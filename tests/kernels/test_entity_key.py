@@ -42,7 +42,7 @@ def test_keys_are_those_of_feast(data: st.DataObject, kinds: list[int]) -> None:
         )
         for row in rows
     ]
-    assert [keys.of_values(row) for row in rows] == expected
+    assert not kinds or keys.of_rows([[row[spot] for row in rows] for spot in range(len(kinds))]) == expected
     columns = [pa.array([row[spot] for row in rows], KINDS[kind][1]) for spot, kind in enumerate(kinds)]
     assert keys.of_columns(columns, len(rows)).to_pylist() == expected
     chunks = [pa.chunked_array([one.slice(0, 2), one.slice(2)]) for one in columns]
@@ -56,6 +56,9 @@ def test_a_key_with_a_null_is_none(kind: int) -> None:
     other = pa.array([1, 1, None], pa.int64())
     got = EntityKeys(["a", "b"], [kind, INT64]).of_columns([column, other], 3)
     assert [one is None for one in got.to_pylist()] == [True, False, True]
+    value = "" if kind == TEXT else b"" if kind == BYTES else 0
+    assert EntityKeys(["a", "b"], [kind, INT64]).of_rows([[None, value, None], [1, 1, None]])[::2] == [None, None]
+    assert [one is None for one in EntityKeys(["a"], [kind]).of_rows([[None, value]])] == [True, False]
 
 
 def test_types_that_can_not_be_keys() -> None:

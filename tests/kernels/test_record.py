@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import DefinitionError, StorageError
+from lakehouse.kernels.reader import NEVER, Reader
 from lakehouse.kernels.record import (
     FIXED,
     HEADER,
@@ -21,7 +22,6 @@ from lakehouse.kernels.record import (
     LISTS,
     UNKNOWN,
     Layout,
-    Reader,
     arrow_type,
     encode,
     layout_of,
@@ -93,6 +93,30 @@ def test_what_goes_in_comes_out(given_: tuple[list[str], list[list[Row]]], now: 
     ]
 
 
+@settings(deadline=None)
+@given(keys_with_rows(), st.data())
+def test_records_that_are_read_together(given_: tuple[list[str], list[list[Row]]], data: st.DataObject) -> None:
+    """Column by column what went in, with nulls for a key that has none; nothing where one is to be read by itself."""
+    kinds, keys = given_
+    singles = [rows[:1] for rows in keys]
+    layout, records = pack(kinds, singles)
+    reader = Reader(layout)
+    shuffled = data.draw(st.permutations([*zip(records, singles, strict=True), (reader.nothing, [])]))
+    expected = [row for _, rows in shuffled for row in rows or [(NEVER, UNKNOWN, [None] * len(kinds))]]
+    whole = [record for record, _ in shuffled]
+    got = reader.read_together(whole, EVER)
+    assert got is not None
+    assert list(got[0]) == [row[0] for row in expected]
+    assert [list(column) for column in got[1]] == [[row[2][spot] for row in expected] for spot in range(len(kinds))]
+    assert reader.read_together(whole, max(row[0] for row in expected) - 1) is None
+    at = data.draw(st.integers(0, len(whole) - 1))
+    other = encode(Layout((("other", "int64"),)), pa.table({"other": [1]}), np.array([0]), np.array([0]), 7)[0]
+    two = pack(kinds, [[(0, 0, [None] * len(kinds)), (1, 0, [None] * len(kinds))]])[1][0]
+    cut = whole[at][: data.draw(st.integers(0, len(whole[at]) - 1))]
+    for one in (other, two, tombstone(layout, 3), cut, whole[at] + b"\0", bytes([2]) + whole[at][1:]):
+        assert reader.read_together([*whole[:at], one, *whole[at + 1 :]], EVER) is None
+
+
 def _table(kinds: list[str], rows: list[Row]) -> pa.Table:
     columns = [pa.array([row[2][spot] for row in rows], arrow_type(kind)) for spot, kind in enumerate(kinds)]
     return pa.table(columns, names=[f"f{spot}" for spot in range(len(kinds))])
@@ -122,8 +146,12 @@ def test_any_bytes_are_read_or_refused(given_: tuple[list[str], list[list[Row]]]
         bad = bytearray(record)
         for _ in range(data.draw(st.integers(1, 4))):
             bad[data.draw(st.integers(0, len(bad) - 1))] = data.draw(st.integers(0, 255))
+        alone: Any = None
         with suppress(StorageError):
-            reader.read(bytes(bad), EVER)
+            alone = reader.read(bytes(bad), EVER)
+        together = reader.read_together([bytes(bad)], EVER)
+        if together is not None:  # what is refused by itself is not taken among others
+            assert repr((together[0][0], [column[0] for column in together[1]])) == repr((alone[0], list(alone[2])))
 
 
 def test_a_tombstone_has_a_version_and_no_row() -> None:

@@ -26,11 +26,11 @@ US = pa.timestamp("us", "UTC")
 HOUR = timedelta(hours=1)
 
 
-def cases(test: str, *, quick: int, every: int) -> list[Any]:
+def cases(test: str, *, quick: int, every: int, kinds: Sequence[str] = STORES) -> list[Any]:
     """Each store with each seed; those of the first store are named by the seed alone, as the corpus keeps them."""
     return [
         pytest.param(kind, *one.values, marks=one.marks, id=f"{kind}-{one.values[0]}" if spot else str(one.values[0]))
-        for spot, kind in enumerate(STORES)
+        for spot, kind in enumerate(kinds)
         for one in seeds(test, quick=quick, every=every)
     ]
 
@@ -39,8 +39,11 @@ def online_store(name: str, folder: Path, **settings: Any) -> dict[str, Any]:
     """``online_store:`` of one of ours, with its data below the folder."""
     if name == "sqlite":
         return {"type": "lakehouse.online.sqlite.SqliteOnlineStore", "path": str(folder / "online.db"), **settings}
-    where = connection_string(folder)
-    return {"type": "lakehouse.online.redis.RedisOnlineStore", "connection_string": where, "timeout_s": 10, **settings}
+    return redis_store(connection_string(folder), **{"timeout_s": 10, **settings})
+
+
+def redis_store(where: str, **settings: Any) -> dict[str, Any]:
+    return {"type": "lakehouse.online.redis.RedisOnlineStore", "connection_string": where, **settings}
 
 
 def feast_store(folder: Path, online: dict[str, Any], **more: Any) -> FeatureStore:

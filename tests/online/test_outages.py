@@ -11,10 +11,9 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from feast import FeatureStore, Field, ValueType
 from feast.types import Int64, String
@@ -23,9 +22,9 @@ from lakehouse.errors import LakehouseError, LockedError, OnlineStoreError
 from lakehouse.features import records
 from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
-from tests.features.histories import HOUR, KEYS, History, due
+from tests.features.histories import KEYS, History, due
 from tests.online.outages import KINDS, Killed, lease_runs_out, outage
-from tests.online.stores import START, STORES, US, applied, cases, feast_store, keys_of, online_store, view_of, write
+from tests.online.stores import START, STORES, applied, cases, feast_store, keys_of, online_store, view_of
 
 FIELDS = [Field(name="a", dtype=Int64), Field(name="b", dtype=String)]
 ENTITIES = [keys_of(), keys_of("sub", ValueType.STRING)]
@@ -153,59 +152,3 @@ def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
     lease_runs_out(kind, tmp_path)
     publish(store)
     assert served(store) == expected(history)
-
-
-def crowd(size: int, turn: int) -> pa.Table:
-    numbers = list(range(size))
-    return pa.table(
-        {
-            "id": pa.array(numbers, pa.int64()),
-            "sub": pa.array([""] * size),
-            "at": pa.array([START - HOUR] * size, US),
-            "made": pa.array([START] * size, US),
-            "a": pa.array([turn] * size, pa.int64()),
-            "b": pa.array([f"{number}/{turn}" * (1 + turn % 3) for number in numbers]),
-        }
-    )
-
-
-@pytest.mark.parametrize("kind", STORES)
-@pytest.mark.parametrize("size", [5_000, pytest.param(1_000_000, marks=pytest.mark.torture)])
-@pytest.mark.parametrize("feed", [True, False])
-def test_keys_are_looked_up_while_they_are_published(tmp_path: Path, kind: str, size: int, feed: bool) -> None:
-    """Never a torn record, a key's version never goes back, and a full refresh is seen whole or not at all."""
-    write(tmp_path, "t", crowd(size, 0), feed=feed)
-    store = make(tmp_path, kind)
-    publish(store)
-    over, wrong, looks = Event(), [], [0, 0]
-
-    def look(reader: FeatureStore, place: int) -> None:
-        draw, newest = random.Random(place), dict.fromkeys(range(size), 0)
-        while not over.is_set() and not wrong:
-            keys = draw.sample(range(size), 1200)
-            rows = {"id": keys, "sub": [""] * len(keys)}
-            got = reader.get_online_features(["t:a", "t:b"], rows).to_dict()
-            for key, turn, text in zip(keys, got["a"], got["b"], strict=True):
-                if turn is None or text != f"{key}/{turn}" * (1 + turn % 3) or turn < newest[key]:
-                    wrong.append((key, turn, text, newest[key]))
-                newest[key] = turn
-            if not feed and len(set(got["a"])) > 1:
-                wrong.append(("half of a refresh", set(got["a"])))
-            looks[place] += 1
-
-    readers = [make(tmp_path, kind, apply=False) for _ in looks]
-    threads = [Thread(target=look, args=(reader, place)) for place, reader in enumerate(readers)]
-    for thread in threads:
-        thread.start()
-    try:
-        for turn in range(1, 9):
-            write(tmp_path, "t", crowd(size, turn), "overwrite", feed)
-            before = list(looks)
-            assert publish(store).rows == size
-            while any(now == then for now, then in zip(looks, before, strict=True)) and not wrong:
-                over.wait(0.01)
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert not wrong, wrong[:3]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from feast import FeatureService, FeatureStore, Field, RequestSource, ValueType
+from feast.errors import FeastError, RequestDataNotFoundInEntityRowsException
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import RepeatedValue, Value
 from feast.types import Float64, Int64, String
 
@@ -136,20 +141,56 @@ def test_keys_that_do_not_fit(ours: FeatureStore) -> None:
         ([{"id": 1}, {"sub": "p"}], "different keys"),
         ({"id": [1, 2], "sub": ["p"]}, "different lengths"),
         ([{"id": "one"}], "not of the entity's type, INT64"),
-        ({"id": [Value(string_val="1")]}, "a key is a string_val"),
+        ({"id": [Value(string_val="1")]}, "the key 'id' is a string_val"),
         ([{"id": 2**63}], "not of the entity's type, INT64"),
+        ([{"id": 2.9}, {"id": 1}], "the key 'id': 2.9 is not of the entity's type, INT64"),
+        ([{"id": float("inf")}], "not of the entity's type, INT64"),
+        ([{"id": True}], "the key 'id': True is not of the entity's type, INT64"),
+        ([{"id": "1"}], "the key 'id': '1' is not of the entity's type, INT64"),
+        ([{"id": pd.Timestamp(1, unit="s")}], "not of the entity's type, INT64"),
+        ([], "no join key 'id', which 'one' needs\n  There are none."),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=said) as caught:
             ours.get_online_features(["one:a"], keys)
+        assert isinstance(caught.value, FeastError) and caught.value.http_status_code() == 422
+    with pytest.raises(UsageError, match="the key 'sub': 1 is not of the entity's type, STRING"):
+        ours.get_online_features(["two:a"], [{"id": 1, "sub": 1}])
+
+
+def test_keys_of_other_kinds_that_are_equal(ours: FeatureStore) -> None:
+    """As in training: a double that holds a whole number, and what pandas and numpy have for numbers and for null."""
+    keys = [2.0, np.int32(3), np.float32(1), Decimal(3), None, float("nan"), pd.NA, np.uint8(1)]
+    got = ours.get_online_features(["one:b"], {"id": keys})
+    assert got.to_dict()["b"] == ["y", None, "x", None, None, None, None, "x"]
+    assert [one.int64_val for one in got.proto.results[0].values] == [2, 3, 1, 3, 0, 0, 0, 1]
+
+
+def test_a_view_without_entities(ours: FeatureStore) -> None:
+    """One row for each row of nothing; over Feast's server there is no other way to say one."""
+    for keys, rows in (([{}], 1), ([{}, {}], 2), ({}, 1), ([], 0)):
+        got = ours.get_online_features(["whole:a"], keys)
+        assert got.to_dict() == {"a": [7] * rows}
+        assert [one.int64_val for one in got.proto.results[0].values] == [7] * rows
+
+
+@pytest.mark.parametrize("keys", [[{"id": 1}], {"id": [1, 2]}])
+def test_request_data_that_is_missing(ours: FeatureStore, stock: FeatureStore, keys: Any) -> None:
+    said = []
+    for store in (ours, stock):
+        with pytest.raises(RequestDataNotFoundInEntityRowsException) as caught:
+            store.get_online_features(["total:total", "one:b"], keys)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("kind", STORES)
 def test_a_feature_that_is_new_or_of_another_type(tmp_path: Path, kind: str) -> None:
     """Between feast apply and the next publish there is nothing of it, whatever stood under its name."""
-    table = pa.table({"id": pa.array([1]), "at": pa.array([START], US), "a": pa.array([5]), "b": ["5"]})
-    write(tmp_path, "t", table)
 
     def store_of(*fields: Field) -> FeatureStore:
+        a = pa.array([5]) if fields[0].dtype == Int64 else pa.array(["5"])
+        table = pa.table({"id": pa.array([1]), "at": pa.array([START], US), "a": a, "b": ["5"]})
+        write_deltalake(tmp_path / "t", table, mode="overwrite", schema_mode="overwrite")
         view = made_of(tmp_path, "t", fields, [keys_of()])
         return applied(feast_store(tmp_path, online_store(kind, tmp_path)), [keys_of(), view])
 
@@ -205,6 +246,44 @@ def test_pushed_rows_lie_over_records(tmp_path: Path, kind: str) -> None:
     DeltaTable(tmp_path / "t").delete("id = 1")
     publish()
     assert read() == [(None, None), (2, "y"), (3, "not in the table yet")]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_pushed_rows_that_are_dated_ahead_wait_beside_the_one_that_is_due(tmp_path: Path, kind: str) -> None:
+    """In whatever order they are pushed; a feature that a row does not name keeps what the rows before it say."""
+    write(tmp_path, "t", pa.table({"id": [1], "at": pa.array([START], US), "a": [1], "b": ["published"]}))
+    view = made_of(tmp_path, "t", [Field(name="a", dtype=Int64), Field(name="b", dtype=String)], [keys_of()])
+    store = applied(feast_store(tmp_path, online_store(kind, tmp_path)), [keys_of(), view])
+    publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
+    online: Any = store.config.online_store
+    key = EntityKey(join_keys=["id"], entity_values=[Value(int64_val=1)])
+
+    def push(hour: int, a: int | None = None, b: str | None = None) -> None:
+        values = {"a": Value(int64_val=a)} if a is not None else {}
+        values |= {"b": Value(string_val=b)} if b is not None else {}
+        row = key, values, START + hour * HOUR, None
+        store.provider.online_store.online_write_batch(store.config, view, [row], None)
+
+    def read(hour: int) -> tuple[Any, Any]:
+        online.as_of = START + hour * HOUR
+        got = store.get_online_features(["t:a", "t:b"], [{"id": 1}]).to_dict()
+        return got["a"][0], got["b"][0]
+
+    online.as_of = START + 2 * HOUR
+    for hour, values in ((9, (9,)), (1, (10, "due")), (5, (None, "ahead")), (2, (2,))):
+        push(hour, *values)
+    assert [read(hour) for hour in (0, 2, 5, 8, 9)] == [
+        (1, "published"),
+        (2, "due"),
+        (2, "ahead"),
+        (2, "ahead"),
+        (9, "ahead"),
+    ]
+    online.as_of = START + 6 * HOUR
+    push(4, a=99, b="older than what is due")
+    push(9, a=8)
+    push(6, a=6)
+    assert [read(hour) for hour in (6, 9)] == [(6, "ahead"), (8, "ahead")]
 
 
 @pytest.mark.parametrize("kind", STORES)

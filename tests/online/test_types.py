@@ -151,8 +151,16 @@ def looked_up(store: FeatureStore) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def shown(values: list[Any]) -> list[str]:
-    """To the type; the order within a set is chance."""
-    return [repr(sorted(value, key=repr)) if isinstance(value, set) else repr(value) for value in values]
+    """To the type; the order within a set, and of a map's keys, is chance."""
+    return [repr(_sorted(value)) for value in values]
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(one) for one in value]
+    return sorted(value, key=repr) if isinstance(value, set) else value
 
 
 def in_order(values: Any) -> list[Any]:
@@ -213,14 +221,35 @@ def test_written_and_pushed(tmp_path: Path, stock: Any, kind: str, over: bool) -
 
 
 @pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Array(String), pa.array([["a", None]])),
+        (Array(Bytes), pa.array([[b"x", None]])),
+        (Array(Int64), pa.array([[1, None]])),
+        (Array(Uuid), pa.array([[str(ONE), None]])),
+        (Set(String), pa.array([["a", None]])),
+        (Array(Array(String)), pa.array([[["a", None], None]])),
+        (Array(Struct(PERSON)), pa.array([[{"name": "x", "age": 3}, None]], pa.list_(STRUCT))),
+    ],
+)
+def test_a_null_within_a_list_is_refused(tmp_path: Path, kind: Any, given: pa.Array) -> None:
+    """Not served as an empty text, which training would not give."""
+    write(tmp_path, "t", pa.table({"id": [1], "at": pa.array([START], US), "a": given}))
+    one = view_of(tmp_path, "t", [Field(name="a", dtype=kind)], [keys_of()])
+    store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [keys_of(), one])
+    with pytest.raises(DefinitionError, match="t: 'a' has a list with a null in it, which can't be served"):
+        publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
+
+
+@pytest.mark.parametrize(
     ("kind", "column"),
     [(Int64, ["5"]), (String, [5]), (Bool, [2]), (Int64, [1.5]), (Int32, [2**40]), (UnixTimestamp, [7])],
 )
 def test_a_column_of_another_type_is_refused(tmp_path: Path, kind: Any, column: list[Any]) -> None:
     """Training gives what the table has: serving must not make something else of it."""
-    write(tmp_path, "t", pa.table({"id": [1], "at": pa.array([START], US), "a": column}))
     store = feast_store(tmp_path, online_store("sqlite", tmp_path))
     one = view_of(tmp_path, "t", [Field(name="id", dtype=Int64), Field(name="a", dtype=kind)], [keys_of()])
     applied(store, [keys_of(), one])
+    write(tmp_path, "t", pa.table({"id": [1], "at": pa.array([START], US), "a": column}))
     with pytest.raises(DefinitionError, match="t: 'a' is declared as"):
         publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)

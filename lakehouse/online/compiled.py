@@ -1,0 +1,93 @@
+"""Requests that were worked out before; they outlive a refresh of Feast's registry that changed nothing about them.
+
+Feast works a request out again, view by view, whenever its registry was read again, which is on the path of one look-up
+each time. Here the definitions that a request was made of are compared instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from feast import FeatureService, utils
+from feast.repo_config import RepoConfig
+
+from lakehouse.online.request import Request, compile_request
+
+MOST = 1000
+_VIEWS = ("feature_views", "stream_feature_views", "on_demand_feature_views", "label_views")
+_OF_PUBLISHING = ("materialization_intervals", "last_updated_timestamp")
+"""What a publish changes about a view, and no look-up depends on."""
+
+
+@dataclass
+class Compiled:
+    """A request with the definitions that it was made of."""
+
+    request: Request
+    service: FeatureService | None
+    definitions: list[bytes] | None
+    """None where they are not known to be all that it was made of."""
+    read: Any
+    """When the registry that had them was read."""
+
+
+class CompiledRequests:
+    """Threads may share one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Compiled] = {}
+
+    def of(self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool) -> Request:
+        """The request for features, or for a feature service, as Feast resolves them in its registry now."""
+        service = features if isinstance(features, FeatureService) else None
+        asked = (project, full_names, service.name if service else tuple(features))
+        known = self._known.get(asked)
+        if known is not None and registry.is_cache_valid() and known.read == registry.cached_registry_proto_created:
+            return known.request
+        if known is not None and known.definitions is not None and known.service == service:
+            registry.list_saved_datasets(project, allow_cache=True)  # reads the registry again if that is due
+            read = registry.cached_registry_proto_created  # first: what is read next is of then, or later
+            if _definitions(registry.cached_registry_proto, project, known.request, service) == known.definitions:
+                known.read = read
+                return known.request
+        return self._compile(config, registry, project, features, full_names, asked)
+
+    def _compile(
+        self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, asked: tuple[Any, ...]
+    ) -> Request:
+        registry.list_saved_datasets(project, allow_cache=True)
+        read, proto = (getattr(registry, f"cached_registry_proto{part}", None) for part in ("_created", ""))
+        context = utils._get_cached_request_context(registry, project, features, full_names)
+        request = compile_request(config, context, full_names)
+        if read is not None:
+            if len(self._known) >= MOST:
+                self._known.clear()
+            service = features if isinstance(features, FeatureService) else None
+            versioned = any("@" in reference for reference in request.references)
+            definitions = None if versioned else _definitions(proto, project, request, service)
+            self._known[asked] = Compiled(request, service, definitions, read)
+        return request
+
+
+def _definitions(proto: Any, project: str, request: Request, service: FeatureService | None) -> list[bytes]:
+    """What the registry says of all that a request is made of, as bytes."""
+    views = {part.view.name for part in request.parts} | {view.name for view in request.on_demand}
+    entities = {name for part in request.parts for name in part.view.entities}
+    found = [_bytes(view) for kind in _VIEWS for view in _named(getattr(proto, kind), project, views)]
+    found += [_bytes(entity) for entity in _named(proto.entities, project, entities)]
+    return found + [_bytes(one) for one in _named(proto.feature_services, project, {service.name} if service else ())]
+
+
+def _named(messages: Any, project: str, names: Any) -> Iterator[Any]:
+    return (one for one in messages if one.spec.name in names and one.spec.project == project)
+
+
+def _bytes(message: Any) -> bytes:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    for name in _OF_PUBLISHING:
+        if name in copy.meta.DESCRIPTOR.fields_by_name:
+            copy.meta.ClearField(name)
+    return bytes(copy.SerializeToString(deterministic=True))
