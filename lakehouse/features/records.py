@@ -27,7 +27,7 @@ from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.declared import check_kind
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource, view_source
-from lakehouse.kernels import latest
+from lakehouse.kernels.asof import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
 from lakehouse.kernels.times import UTC_TIME

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels import asof_join
+from lakehouse.kernels.asof import asof_join
 from lakehouse.kernels.keys import Column, Ints
 from lakehouse.kernels.ties import Content
 
