@@ -54,12 +54,13 @@ def _at(told: Aggregations, keys: Sequence[Column], times: Column, events: pa.Ta
         own = tiles.filter(pc.equal(tiles.column(HOP), hop_s))
         own_keys = [own.column(name) for name in told.keys]
         before = Windows.of(keys, times, own_keys, own.column(START), tiled(one_hop.spans))
-        whole_hops = items_of(own.take(pa.array(before.events)), one_hop, hop_s, types)
+        hops = items_of(own.take(pa.array(before.events)), one_hop, hop_s, types)
         after, head = _of_events(one_hop, keys, times, events, heads(one_hop.spans))
         for one in one_hop.features:
             spot = one_hop.spans.index(one.span)
-            sides = [(whole_hops, before.spans[spot]), (head, after.spans[spot])]
-            found[one.name] = _back(after, evaluate(one, sides))
+            # Each side has the points in an order of its own.
+            sides = [(items, side.spans[spot].take(side.back)) for items, side in ((hops, before), (head, after))]
+            found[one.name] = evaluate(one, sides)
     return {one.name: found[one.name] for one in told.features}
 
 

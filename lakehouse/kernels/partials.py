@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Part
-from lakehouse.kernels.exact import Exact
+from lakehouse.kernels.exact import Doubles, Exact
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.windows import Held, Mask, doubles, fits, greatest, mean, newest, ordered, variance
 
@@ -104,6 +104,12 @@ def evaluate(feature: Aggregation, sides: Sequence[Side]) -> pa.Array:
         odd = (sums.odd > 0).any(axis=0) if len(sums.odd) else False
         return pa.array(variance(sums, squares, count), mask=(count < 2) & ~np.asarray(odd & (count > 1)))
     return pa.array(mean(sums, count), mask=count == 0)
+
+
+def rounded_sum(measure: str, sides: Sequence[Side]) -> Doubles:
+    """The sum of a measure in each window, rounded once; 0 of nothing."""
+    sums = [items.parts[measure].sum for items, _ in sides]
+    return _merged(sums, [held for _, held in sides]).rounded()
 
 
 def numbers_of(column: pa.Array) -> Ints:

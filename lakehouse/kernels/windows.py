@@ -72,6 +72,10 @@ class Held:
         """How many events each window holds."""
         return self.after - self.first
 
+    def take(self, windows: Ints) -> Held:
+        """Some of the windows, in this order."""
+        return Held(self.first[windows], self.after[windows])
+
     def of(self, counts: Mask) -> Held:
         """The same windows over just the events for which ``counts``, in their order, is true."""
         before = np.zeros(len(counts) + 1, np.int64)

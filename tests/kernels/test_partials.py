@@ -8,15 +8,18 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.errors import DefinitionError
+from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Aggregations, Measure
 from lakehouse.kernels.answers import answers
 from lakehouse.kernels.measures import plain
+from lakehouse.kernels.slides import Plan, slides
+from lakehouse.kernels.sliding import Slides
 from lakehouse.kernels.tiles import opened, order_of, packed, tile_schema, tiles_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,7 +126,7 @@ def rounded(number: Fraction) -> float:
     try:
         return number.numerator / number.denominator
     except OverflowError:
-        return math.copysign(math.inf, number)
+        return math.inf if number > 0 else -math.inf
 
 
 def same(got: Any, wanted: Any) -> bool:
@@ -199,3 +202,64 @@ def test_plain_values() -> None:
         plain(pa.chunked_array([pa.array([2**63], pa.uint64())]))
     rows, codes, at = order_of(table_of([]), told_of([(("count", EVENTS), (HOUR, HOUR), 1)]))
     assert len(rows) == len(codes) == len(at) == 0
+
+
+@settings(max_examples=300)
+@given(events, features, st.integers(-30, 70), st.lists(st.integers(0, 200), min_size=1, max_size=4))
+def test_what_slides_is_what_training_says(
+    given: list[Event], wanted: list[Any], horizon: int, later: list[int]
+) -> None:
+    """Of tiles that all lie before a moment, at it and at any time after."""
+    told = told_of(wanted)
+    moment = EPOCH + timedelta(hours=horizon)
+    before = table_of([event for event in given if event["t"] is not None and event["t"] < moment])
+    tiles = tiles_of(before, told)
+    names = sorted({*tiles["k"].to_pylist()})
+    codes = np.array([names.index(key) for key in tiles["k"].to_pylist()], np.int64)
+    at = np.full(len(names), ticks(moment), np.int64)
+    types = {one.name: TYPES[one.name] for one in told.measures}
+    plan = Plan.of(told, types)
+    assert Plan.of_text(plan.text) == plan
+    if any(overflows(told, before.to_pylist(), [{"k": key, "t": moment}]) for key in names):
+        return
+    packed = dict(zip(names, slides(plan, tiles, codes, at, types), strict=True))
+    reader = Slides(Plan.of_text(plan.text))
+    wished = [one.name for one in told.features]
+    for key in (*names, "new"):
+        for more in (0, *later):
+            time = moment + timedelta(hours=more)
+            point = pa.table({"k": pa.array([key]), "t": pa.array([time], US)})
+            expected = answers(told, [point["k"]], point["t"], before)
+            found = packed.get(key)
+            got = [reader.empty[name] for name in wished]
+            if found is not None:
+                got = reader.values(found, ticks(time), wished)
+            for name, value in zip(wished, got, strict=True):
+                value = (
+                    EPOCH + timedelta(microseconds=value) if expected[name].type == US and value is not None else value
+                )
+                one = expected[name].to_pylist()[0]
+                assert same(value, one) and str(value) == str(one), (name, value, one)
+
+
+def ticks(time: datetime) -> int:
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def test_bytes_that_are_none() -> None:
+    told = told_of([(("count", EVENTS), (HOUR, HOUR), 1)])
+    reader = Slides(Plan.of(told, TYPES))
+    for torn in (b"", b"12", b"\x01\x00\x00\x00" * 3):
+        with pytest.raises(StorageError, match="no window features"):
+            reader.values(torn, 0, [one.name for one in told.features])
+
+
+def test_the_last_ones_of_tiles_and_of_the_head() -> None:
+    told = told_of([(("last_n", "s"), (5 * HOUR, HOUR), 3)])
+    texts = {-2.5: "a", -1.5: "b", 0.2: "c", 0.4: None, 0.5: "d", 1.0: "e"}
+    rows = [dict.fromkeys(TYPES) | {"k": "a", "t": EPOCH + timedelta(hours=at), "s": text} for at, text in texts.items()]
+    events = table_of(rows)
+    asked = pa.array(["a", "a"]), pa.array([EPOCH + timedelta(hours=1), EPOCH + timedelta(hours=0.3)], US)
+    for how in (None, tiles_of(events, told)):
+        found = answers(told, [asked[0]], asked[1], events, how)["f0"]
+        assert found.to_pylist() == [["d", "c", "b"], ["c", "b", "a"]]
