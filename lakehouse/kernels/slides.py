@@ -31,8 +31,6 @@ CODES = ("b", "h", "i", "q", "d")
 SIZES = np.array([np.dtype(code).itemsize for code in CODES])
 DOUBLE = len(CODES) - 1
 EXACT = 2.0**53
-EVER = 0
-"""Stands for the hop of features without a window: there is one value, of all tiles."""
 TOTAL = "total"
 """The sum as a double, rounded once: what means and rates are made of."""
 Bytes = npt.NDArray[np.uint8]
@@ -42,6 +40,7 @@ class Field(NamedTuple):
     """Values that several features may share: a kind of one measure, for the tiles of one hop."""
 
     hop_s: int
+    """In seconds; below 0 of features without a window: one value, of all tiles of that hop."""
     kind: str
     measure: str
     most: int
@@ -69,7 +68,7 @@ class Plan:
 
     def needed(self, one: Aggregation) -> tuple[Field, ...]:
         """The fields that a feature is made of."""
-        hop_s = EVER if one.over_s is None else one.hop_s
+        hop_s = -one.hop_s if one.over_s is None else one.hop_s
         kinds: tuple[str, ...] = (one.kind,)
         if one.kind in ("mean", "rate"):
             kinds = ("count", TOTAL)
@@ -79,7 +78,7 @@ class Plan:
 
     @cached_property
     def fields(self) -> dict[int, tuple[Field, ...]]:
-        """Those of each hop, EVER among them."""
+        """Those of each hop."""
         found = dict.fromkeys(field for one in self.told.features for field in self.needed(one))
         return {hop_s: tuple(one for one in found if one.hop_s == hop_s) for hop_s in sorted({one[0] for one in found})}
 
@@ -89,13 +88,13 @@ class Plan:
         found: dict[Field | int, int] = {}
         at = 0
         for hop_s, fields in self.fields.items():
-            if hop_s != EVER:
+            if hop_s > 0:
                 found[hop_s] = at
                 at += 2
             for field in fields:
                 found[field] = at
                 at += self.width(field)
-        found[-1] = at
+        found[0] = at
         return found
 
     def width(self, field: Field) -> int:
@@ -122,9 +121,9 @@ def slides(plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, 
     for hop_s, fields in plan.fields.items():
         features = tuple(one for one in plan.told.features if {*plan.needed(one)} & {*fields})
         told = replace(plan.told, features=features)
-        own = features[0].hop_s
+        own = abs(hop_s)
         rows = np.flatnonzero(hops == own)
-        if hop_s != EVER:
+        if hop_s > 0:
             longest = max(told.spans, key=lambda span: span.length or 0)
             rows = rows[starts[rows] >= longest.start(at)[codes[rows]]]
         rows = rows[np.lexsort((starts[rows], codes[rows]))]
@@ -132,7 +131,7 @@ def slides(plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, 
         ends = np.cumsum(sizes)
         items = items_of(tiles.take(pa.array(rows)), told, own, types)
         there |= sizes > 0
-        if hop_s == EVER:
+        if hop_s < 0:
             held, counts = Held(ends - sizes, ends), np.ones(keys, np.int64)
         else:
             held, counts = Held(np.arange(len(rows)), np.repeat(ends, sizes)), sizes
@@ -142,20 +141,29 @@ def slides(plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, 
             parts.append(_numbers(first, np.ones(keys, np.int64)))
             parts.append(_numbers(number - np.repeat(first, sizes), sizes))
         for field in fields:
-            parts += _parts(plan, field, [(items, held)], counts)
+            asked = [one.span for one in told.features if field in plan.needed(one)]
+            reached = np.ones(len(held.first), np.bool_)
+            if hop_s > 0:  # else a sum that nobody can ask for might be too large
+                reached = starts[rows] >= max(asked, key=lambda span: span.length or 0).start(at)[codes[rows]]
+            parts += _parts(plan, field, [(items, held)], counts, reached)
     joined = _joined(parts, keys)
     return [one if known else None for one, known in zip(joined, there.tolist(), strict=True)]
 
 
-def _parts(plan: Plan, field: Field, sides: list[Side], counts: Ints) -> Iterator[pa.LargeBinaryArray]:
+def _parts(
+    plan: Plan, field: Field, sides: list[Side], counts: Ints, reached: npt.NDArray[np.bool_]
+) -> Iterator[pa.LargeBinaryArray]:
     if field.kind == TOTAL:
         yield _numbers(rounded_sum(field.measure, sides), counts)
         return
     one = Aggregation("", field.kind, field.measure, None, 1, field.most)  # type: ignore[arg-type]
-    values = evaluate(one, sides)
     if field.kind in ("count", "sum"):
-        yield _numbers(numbers_of(values), counts)
+        values = evaluate(one, [(items, held.take(np.flatnonzero(reached))) for items, held in sides])
+        whole = np.zeros(len(reached), np.int64)
+        whole[reached] = numbers_of(values)
+        yield _numbers(whole, counts)
         return
+    values = evaluate(one, sides)
     # A value that stays the same from one tile to the next stands once.
     key = np.repeat(np.arange(len(counts)), counts)
     changed = np.append(True, (key[1:] != key[:-1]) | _differ(values))[: len(values)]

@@ -21,7 +21,7 @@ class Slides:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._ends = struct.Struct(f"<{plan.places[-1]}I")
+        self._ends = struct.Struct(f"<{plan.places[0]}I")
         self._looks = {one.name: self._look(one) for one in plan.told.features}
         self.empty = {one.name: _nothing(one) for one in plan.told.features}
         """What each feature is of no event."""
