@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from lakehouse.kernels.aggregations import HOP, START, Aggregation, Aggregations
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.partials import Side, evaluate, numbers_of, rounded_sum
-from lakehouse.kernels.tiles import items_of
+from lakehouse.kernels.tiles import items_of, tile_schema
 from lakehouse.kernels.windows import SECOND, Held
 
 CODES = ("b", "h", "i", "q", "d")
@@ -113,6 +113,13 @@ def slides(plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, 
     ``codes`` are the tiles' keys, from 0 to below ``len(at)``; ``at`` is for each key the time (microseconds) that all
     its tiles are before, and from which on it will be asked.
     """
+    packed, there = _slides(plan, tiles, codes, at, types)
+    return [one if known else None for one, known in zip(packed, there.tolist(), strict=True)]
+
+
+def _slides(
+    plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, pa.DataType]
+) -> tuple[list[bytes], npt.NDArray[np.bool_]]:
     keys = len(at)
     parts: list[pa.LargeBinaryArray] = []
     there = np.zeros(keys, np.bool_)
@@ -146,8 +153,13 @@ def slides(plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, 
             if hop_s > 0:  # else a sum that nobody can ask for might be too large
                 reached = starts[rows] >= max(asked, key=lambda span: span.length or 0).start(at)[codes[rows]]
             parts += _parts(plan, field, [(items, held)], counts, reached)
-    joined = _joined(parts, keys)
-    return [one if known else None for one, known in zip(joined, there.tolist(), strict=True)]
+    return _joined(parts, keys), there
+
+
+def nothing(plan: Plan, types: dict[str, pa.DataType]) -> bytes:
+    """The bytes of a key that no window holds anything of; ``types`` has those of the keys too."""
+    empty = tile_schema(plan.told, types).empty_table()
+    return _slides(plan, empty, np.empty(0, np.int64), np.zeros(1, np.int64), types)[0][0]
 
 
 def _parts(
