@@ -43,8 +43,8 @@ class Events:
         check_measures(told, found)
         return found
 
-    def read(self, asked: Sequence[Column], within: Within) -> pa.Table:
-        """The events within these times, as far as they may be of the keys asked: their keys, time and measures.
+    def read(self, asked: Sequence[Column] | None, within: Within) -> pa.Table:
+        """The events within these times, of the keys asked or others too: their keys, time and measures.
 
         All measures are read, whichever are asked for, since they break ties.
         """
@@ -62,9 +62,9 @@ class Events:
         rows = plain_columns(pa.table(values))
         return rows.filter(judged[WHERE]) if told.where else rows
 
-    def _bounds(self, asked: Sequence[Column]) -> Mapping[str, tuple[Any, Any]]:
+    def _bounds(self, asked: Sequence[Column] | None) -> Mapping[str, tuple[Any, Any]]:
         found = {}
-        for name, column in zip(self.told.entity, asked, strict=True):
+        for name, column in zip(self.told.entity, asked or (), strict=asked is not None):
             kinds = (column.type, self.opened.schema.field(name).type)
             if all(map(pa.types.is_integer, kinds)) or all(map(pa.types.is_string, kinds)):
                 ends = pc.min_max(column).as_py()

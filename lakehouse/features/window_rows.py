@@ -124,10 +124,10 @@ class WindowRows(ViewRows):
     def _ahead(self) -> pa.Table | None:
         """The events since the beginning of today, where some are dated ahead; None where none is."""
         today = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
-        newest = self.table.events.read([], (self.now, None))
+        newest = self.table.events.read(None, (self.now, None))
         if not newest.num_rows:
             return None
-        return self.table.events.read([], (today, None))
+        return self.table.events.read(None, (today, None))
 
 
 def _ticks(column: pa.ChunkedArray) -> Ints:

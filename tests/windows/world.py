@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore
 
@@ -99,9 +100,7 @@ class World:
         target = folder / "features" / "feature_store.yaml"
         shutil.copy(REPOSITORY / "feature_store.yaml", target)
         if online is not None:
-            lines = target.read_text().splitlines()
-            kept = [line for line in lines if not line.startswith("online_store")]
-            target.write_text("\n".join([*kept, f"online_store: {json.dumps(online)}", ""]))
+            target.write_text(json.dumps({**yaml.safe_load(target.read_text()), "online_store": online}))
         return World(load_project(folder), spark)
 
     @property
