@@ -34,15 +34,14 @@ def feast(folder: Path, *words: str) -> str:
 @pytest.mark.torture
 def test_feast_itself_and_we_share_one_registry(tmp_path: Path) -> None:
     project = make_project(tmp_path)
-    created = feast(project.folder, "-c", "features", "apply")
-    assert "Created feature view carrier_delay" in created
+    assert "carrier_delay" in feast(project.folder, "-c", "features", "apply")
     listed = feast(project.features, "feature-views", "list")
     assert "carrier_delay" in listed
     assert "route_load" in listed
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("registry.db")] == [Path("data/registry.db")]
     first = apply(project)
     assert (first.status, first.views) == ("done", ("carrier_delay", "route_load"))
-    assert "No changes to registry" in first.output
+    assert {"carrier_delay", "route_load"} <= {*feast(project.features, "feature-views", "list").split()}
     assert apply(project).status == "unchanged"
     (tmp_path / "data" / "registry.db").unlink()
     assert apply(project).status == "done"

@@ -13,6 +13,7 @@ from redis.connection import AbstractConnection
 from lakehouse.errors import OnlineStoreError
 from lakehouse.features import records
 from lakehouse.features.engine import publish_view
+from lakehouse.online.leased import name_of
 from tests.features.histories import KEYS, History, due
 from tests.laws.corpus import seeds
 from tests.online.redis_server import RedisServer
@@ -57,7 +58,7 @@ def test_a_redis_that_is_started_again(tmp_path: Path, monkeypatch: pytest.Monke
             with monkeypatch.context() as patch, suppress(OnlineStoreError):
                 strike(server, copy if draw.random() < 0.5 else None, draw.randrange(1, most), patch)
                 publish()
-            server.client.delete("lakehouse:shop_t:lock")  # which the older state may hold; it ends by itself
+            server.client.delete(name_of("shop:t", "lock"))  # which the older state may hold; it ends by itself
             publish()
             seen = [due(history.rows, key, START, True, "ab") for key in KEYS]
             assert served(store) == [(None, None) if row is None else (row.a, row.b) for row in seen], f"seed {seed}"
