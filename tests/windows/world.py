@@ -68,7 +68,7 @@ by_shop = gold.windows(
 DEFINITIONS = """
 from feast import Entity, FeatureService, ValueType
 from lakehouse.features.view import feature_view
-from shop import tables
+from depot import tables
 
 key = Entity(name="k", join_keys=["k"], value_type=ValueType.STRING)
 load = feature_view(tables.load, entity=key, ttl=None)
@@ -89,9 +89,9 @@ class World:
     def make(folder: Path, spark: Any = None, online: dict[str, Any] | None = None) -> World:
         registry.register()
         for file, text in {
-            "conf/base.yaml": "name: shop\nroot: data/lake\ntables: shop.tables\nsources: {}\n",
-            "shop/__init__.py": "",
-            "shop/tables.py": TABLES,
+            "conf/base.yaml": "name: shop\nroot: data/lake\ntables: depot.tables\nsources: {}\n",
+            "depot/__init__.py": "",
+            "depot/tables.py": TABLES,
             "features/definitions.py": DEFINITIONS,
         }.items():
             path = folder / file
@@ -105,7 +105,7 @@ class World:
 
     @property
     def tables(self) -> dict[str, Table]:
-        return {table.name: table for table in tables_in("shop.tables", self.project.folder)}
+        return {table.name: table for table in tables_in("depot.tables", self.project.folder)}
 
     @property
     def events(self) -> Path:
