@@ -104,7 +104,7 @@ def kernel(place: Path) -> Callable[[int | None], Any]:
     import pyarrow.parquet as pq
     from deltalake import DeltaTable
 
-    from lakehouse.kernels import asof_join
+    from lakehouse.kernels.asof import asof_join
 
     entities = pq.read_table(place / "entities.parquet")
 

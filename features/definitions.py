@@ -1,6 +1,7 @@
 """The features of "will this flight arrive late?": plain Feast; ``feature_view`` makes a view of a gold table.
 
-A view's event time is its table's ``as_of``, and its ``ttl`` says for how long a value is worth using.
+A view's event time is its table's ``as_of``, and its ``ttl`` says for how long a value is worth using. The features of
+``gold.windows`` are computed for the very moment that they are asked for.
 """
 
 from datetime import timedelta
@@ -27,8 +28,20 @@ aircraft_arrival = feature_view(gold.aircraft_arrival, entity=aircraft, ttl=time
 # One row a year.
 aircraft_age = feature_view(gold.aircraft, entity=aircraft, ttl=timedelta(days=366))
 
+# Windows over events: they have a length of their own, and so no ttl.
+origin_departures = feature_view(gold.origin_departures, entity=origin, ttl=None)
+
+known_at_departure = [
+    *(carrier_delay, route_delay, origin_congestion),
+    *(origin_weather, aircraft_arrival, aircraft_age),
+]
 late_flight = FeatureService(
     name="late_flight",
-    features=[carrier_delay, route_delay, origin_congestion, origin_weather, aircraft_arrival, aircraft_age],
+    features=known_at_departure,
     description="Will this flight arrive more than 15 minutes late? Asked at its scheduled departure.",
+)
+late_flight_windows = FeatureService(
+    name="late_flight_windows",
+    features=[*known_at_departure, origin_departures],
+    description="The same question, with what the origin's departures of the last hour and days say.",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Project
@@ -23,6 +23,7 @@ NEXT: tuple[str, str, str] = (
 """What to try next; each works when pasted at the project's folder."""
 
 SERVICE = "late_flight"
+WINDOWS = "origin_departures"
 ROWS = 20_000
 """How many departures the training set is made for."""
 
@@ -49,6 +50,7 @@ def show(project: Project) -> Iterator[RenderableType]:
     (newest,) = Lake(project).sql("SELECT max(as_of) AT TIME ZONE 'UTC' FROM gold.carrier_delay").fetchall()
     store = open_store(project, as_of=newest[0])
     yield from _online(flights, store)
+    yield from _windows(project)
     yield from _training(project, store)
 
 
@@ -84,6 +86,27 @@ def _online(flights: pd.DataFrame, store: FeatureStore) -> Iterator[RenderableTy
     for view in service.feature_view_projections:
         for feature in view.features:
             table.add_row(feature.name, *(_shown(value) for value in answer[feature.name]))
+    yield table
+
+
+def _windows(project: Project) -> Iterator[RenderableType]:
+    """Window features of one origin, now and later: nothing is published in between."""
+    from rich.table import Table
+
+    from lakehouse.features.repository import open_store
+
+    store, now = open_store(project), datetime.now(UTC)
+    moments = {"now": now, "in 3 days": now + timedelta(days=3), "in 30 days": now + timedelta(days=30)}
+    asked: dict[str, list[Any]] = {"origin": ["EWR"] * len(moments), "event_timestamp": list(moments.values())}
+    view = store.get_feature_view(WINDOWS)
+    answer = store.get_online_features([f"{WINDOWS}:{one.name}" for one in view.features], asked).to_dict()
+    yield "Online: windows over the departures from EWR slide by themselves. One record answers for now and for later:"
+    yield "store.get_online_features([…], {'origin': ['EWR'], 'event_timestamp': […]})"
+    table = Table("feature")
+    for name in moments:
+        table.add_column(name, justify="right")
+    for one in view.features:
+        table.add_row(one.name, *(_shown(value) for value in answer[one.name]))
     yield table
 
 

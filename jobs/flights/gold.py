@@ -91,6 +91,24 @@ def carrier_delay(silver_flights: DataFrame) -> DataFrame:
     )
 
 
+# As known at any moment: a landing counts from its minute on. Nothing has to be computed as time passes.
+origin_departures = gold.windows(
+    of="silver.flights",
+    entity="origin",
+    at="departed_at",
+    features=[
+        gold.count(over=["1h", "1d"]),
+        gold.mean("dep_delay", over=["1h", "1d", "7d"]),
+        gold.rate(f"dep_delay > {LATE_MINUTES}", over=["1h", "1d", "28d"]),
+        gold.max("dep_delay", over="1h"),
+        gold.variance("dep_delay", over="7d"),
+        gold.last("carrier"),
+        gold.last_n("dest", 5, over="1d"),
+    ],
+    doc="An origin's departures in the hour, the days and the weeks before any moment: how many, how late, whereto.",
+)
+
+
 # Known at midnight UTC: it takes the landings before that day; the recent hours are for the other tables.
 @gold.table(key=["origin", "dest", "as_of"], at="as_of")
 def route_delay(silver_flights: DataFrame) -> DataFrame:

@@ -34,18 +34,19 @@ class Feed:
     in_place: bool
     """Whether rows were deleted by marks beside their files, which Spark alone can read here."""
 
-    def values(self, session: SparkSession, name: str, most: int) -> set[Any]:
-        """The column's values in the rows that changed, as they were and as they are, None among them.
+    def values(self, session: SparkSession, name: str, most: int, days: bool = False) -> set[Any]:
+        """The column's values in the rows that changed, as they were and as they are, None among them; of times with
+        ``days`` the days, in UTC.
 
         Raises NoFeedError where the feed's files can't be read, where there are more than ``most`` values, and for one
         that Python has not.
         """
-        found = self._by_spark(session, name, most) if self.in_place else self._without_spark(name, most)
+        found = self._by_spark(session, name, most, days) if self.in_place else self._without_spark(name, most, days)
         if len(found) > most:
             raise NoFeedError(f"changed in more than {most:,} values of '{name}'")
         return found
 
-    def _without_spark(self, name: str, most: int) -> set[Any]:
+    def _without_spark(self, name: str, most: int, days: bool) -> set[Any]:
         import pyarrow
         from deltalake.exceptions import DeltaError
 
@@ -56,6 +57,8 @@ class Feed:
             feed = table.load_cdf(starting_version=self.after + 1, ending_version=self.upto, columns=quoted)
             for batch in pyarrow.RecordBatchReader.from_stream(feed):
                 values = batch.column(0)
+                if days:
+                    values = values.cast(pyarrow.timestamp("us")).cast(pyarrow.date32(), safe=False)
                 if pyarrow.types.is_string_view(values.type):
                     values = values.cast(pyarrow.large_string())  # of views, unique() gives null as an empty text
                 found.update(_in_python(values.unique(), name))
@@ -65,13 +68,14 @@ class Feed:
             raise unreadable(error) from error
         return found
 
-    def _by_spark(self, session: SparkSession, name: str, most: int) -> set[Any]:
+    def _by_spark(self, session: SparkSession, name: str, most: int, days: bool) -> set[Any]:
         from pyspark.errors import PySparkException
 
         options = {"readChangeFeed": "true", "startingVersion": str(self.after + 1), "endingVersion": str(self.upto)}
         try:
             feed = session.read.format("delta").options(**options).load(str(self.path))
-            rows = feed.select(column(name).spark).distinct().limit(most + 1).toArrow()
+            asked = f"CAST({column(name).spark} AS DATE)" if days else column(name).spark
+            rows = feed.selectExpr(asked).distinct().limit(most + 1).toArrow()
         except PySparkException as error:
             raise unreadable(error) from error
         return _in_python(rows.column(0), name)

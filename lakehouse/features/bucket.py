@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from lakehouse.errors import ConservationError
 from lakehouse.features.seeing import Knowing, Sight, content_of
-from lakehouse.kernels import latest
+from lakehouse.kernels.asof import latest
 from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import Column
 from lakehouse.kernels.times import UTC_TIME

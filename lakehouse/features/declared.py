@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.field import Field
 from feast.value_type import ValueType
 
-from lakehouse.errors import DefinitionError
+from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource
 from lakehouse.kernels.record import arrow_type
@@ -22,6 +22,9 @@ def check_view(view: FeatureView, source: DeltaSource, opened: OpenTable) -> Non
     """
     keys = [one.name for one in view.entity_columns if one.name != DUMMY_ENTITY_ID]
     opened.require([source.stored(name) for name in keys], f"a join key of '{view.name}'")
+    if source.windows is not None:
+        check_windows(view.name, view.features, dict.fromkeys(one.name for one in source.windows.features))
+        return
     opened.require([source.stored(one.name) for one in view.features], f"a feature of '{view.name}'")
     check_features(view.name, view.features, source, opened)
 
@@ -32,6 +35,20 @@ def check_features(view: str, features: Iterable[Field], source: DeltaSource, op
         stored, value_type = source.stored(one.name), one.dtype.to_value_type()
         if stored in opened.schema.names:
             check_kind(f"{view}: '{one.name}'", value_type, opened.schema.field(stored).type)
+
+
+def check_windows(view: str, features: Iterable[Field], types: Mapping[str, pa.DataType | None]) -> None:
+    """Raise DefinitionError for a feature that is none of the windows', or whose values are of another kind.
+
+    A type of None is not known.
+    """
+    for one in features:
+        if one.name not in types:
+            raise DefinitionError(
+                f"{view}: no window feature is called '{one.name}'", hint=did_you_mean(one.name, types)
+            )
+        if (kind := types[one.name]) is not None:
+            check_kind(f"{view}: '{one.name}'", one.dtype.to_value_type(), kind)
 
 
 def check_kind(where: str, value_type: ValueType, kind: pa.DataType) -> None:

@@ -61,7 +61,10 @@ def still_store(
     for spec in definitions["views"]:
         proto = _parsed(spec)
         source = copy.copy(delta_source(FeatureView.from_proto(proto).batch_source, spec["name"]))
-        source.version = tables.open(source, spec["name"]).version
+        opened = tables.open(source, spec["name"])
+        if source.windows is not None:
+            source.events_version = tables.open_events(source, opened, spec["name"]).version
+        source.version = opened.version
         proto.spec.batch_source.CopyFrom(source.to_proto())
         proto.spec.project = store.project
         registry.feature_views.append(proto)

@@ -39,6 +39,8 @@ class View:
 def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
     """Write down what the store's views are made of, in the registry's file that ``database`` has open."""
     from lakehouse.features.source import DeltaSource
+    from lakehouse.kernels.aggregations import PARTS
+    from lakehouse.kernels.tiles import column_of
 
     database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
     database.execute("DELETE FROM lakehouse_applied_views WHERE project = ?", (store.project,))
@@ -47,6 +49,8 @@ def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
         if isinstance(source, DeltaSource):
             columns = {feature: column for column, feature in source.field_mapping.items()}
             features = {one.name: columns.get(one.name, one.name) for one in view.features}
+            for one in source.windows.features if source.windows else ():
+                features[one.name] = column_of(one.measure, PARTS[one.kind][0])
             keys = [columns.get(one.name, one.name) for one in view.entity_columns] + [source.timestamp_field]
             names = (store.project, view.name, source.table or "", json.dumps(features), json.dumps(keys))
             row = (*names, bool(view.online), read_as(definition(view), source.label, source.version))
@@ -85,6 +89,7 @@ def definition(view: FeatureView) -> str:
     columns = [(field.name, str(field.dtype)) for field in (*view.entity_columns, *view.features)]
     times = (source.timestamp_field, source.ordered_by)
     parts = [view.entities, columns, times, sorted(source.field_mapping.items())]
+    parts += [source.windows.text] if source.windows else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

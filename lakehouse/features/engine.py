@@ -25,7 +25,7 @@ from feast.infra.compute_engines.base import ComputeEngine
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import DefinitionError, LakehouseError
 from lakehouse.features.changed import NoFeedError, changes
 from lakehouse.features.cursor import Cursor, Published
 from lakehouse.features.declared import check_view
@@ -125,6 +125,11 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
     if rows.source.table is not None and rows.source.version is None:
         check_gate(project_of(config), rows.source.table, rows.opened, now)
     ours = isinstance(store, PackedOnlineStore)
+    if rows.source.windows is not None and not ours:
+        raise DefinitionError(
+            f"'{view.name}' has window features, which {type(store).__name__} can't hold",
+            hint="Use lakehouse.online.sqlite.SqliteOnlineStore or lakehouse.online.redis.RedisOnlineStore.",
+        )
     publication = store.publication if ours else partial(feast_publication, store=store, now=now)
     with publication(config=config, view=view, layout=rows.layout) as into:
         before = Cursor.of(into.cursor)
@@ -177,10 +182,15 @@ def _write_all(into: Publication, rows: ViewRows) -> int:
 
 
 def _write_changed(into: Publication, rows: ViewRows, before: Cursor) -> int:
-    changed = changes(rows.opened, before.version, rows.keys, rows.columns)
+    changed = changes(rows.opened, before.version, rows.keys, rows.fed)
     into.mark(before.on_the_way(rows.opened).text)
     written, keys = 0, changed.keys
-    if before.towards is None and changed.rows is not None and keys.num_rows * FEW <= rows.opened.rows:
+    if (
+        rows.by_feed_alone
+        and before.towards is None
+        and changed.rows is not None
+        and keys.num_rows * FEW <= rows.opened.rows
+    ):
         told = []
         for there, records in newer(rows, changed, into.held):
             into.write(there, records)

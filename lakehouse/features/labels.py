@@ -15,7 +15,7 @@ from lakehouse.features.manifest import NO_TIME, NOT_KNOWN_YET, Label
 from lakehouse.features.pinned import Tables
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource
-from lakehouse.kernels import asof_join
+from lakehouse.kernels.asof import asof_join
 from lakehouse.kernels.times import UTC_TIME, ticks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from lakehouse.features.entity_rows import EntityRows
 from lakehouse.features.knowledge import Asked, knowledge
 from lakehouse.features.retrieval import Wanted
 from lakehouse.features.seeing import FROM, UNTIL
-from lakehouse.kernels import asof_join
+from lakehouse.kernels.asof import asof_join
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.times import UTC_TIME, ticks
 
@@ -32,7 +32,7 @@ END_OF_TIME = np.iinfo(np.int64).max
 def leakage(
     rows: EntityRows, frame: pa.Table, wanted: Sequence[Wanted], full_names: bool, config: RepoConfig
 ) -> tuple[dict[str, Any], ...]:
-    """For each view a dict, in order:
+    """For each view a dict, in order; of window features none, for nobody joins those by key alone:
 
     - ``naive``: a join that takes the newest row of each key, whatever its time;
     - ``without_knowledge_time``: one that takes what is known now for known all the time. None where nobody says when a
@@ -42,7 +42,7 @@ def leakage(
     Of each join ``leaked`` rows would have got a value from after their time, ``changed`` ones another value than the
     honest join's; and for each feature how many rows, and the mean (None where there is none) honestly and not.
     """
-    return tuple(_of_view(rows, frame, one, full_names, config) for one in wanted if one.features)
+    return tuple(_of_view(rows, frame, one, full_names, config) for one in wanted if one.features and not one.windows)
 
 
 def _of_view(rows: EntityRows, frame: pa.Table, one: Wanted, full_names: bool, config: RepoConfig) -> dict[str, Any]:

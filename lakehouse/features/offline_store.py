@@ -18,6 +18,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import compute_non_entity_date_range
 
+from lakehouse.errors import UsageError
 from lakehouse.features import monitoring
 from lakehouse.features.entity_rows import entity_rows
 from lakehouse.features.executing import is_spark, of_frame, of_rows
@@ -111,6 +112,11 @@ class DeltaOfflineStore(OfflineStore):
     ) -> RetrievalJob:
         """Each key's newest row of those within [start_date, end_date]; a null in a key is no key."""
         source = delta_source(data_source, data_source.name)
+        if source.windows is not None:
+            raise UsageError(
+                f"'{data_source.name}' has window features, which no row of its table holds",
+                hint="Publish them with batch_engine: {type: lakehouse.features.engine.DeltaEngine}.",
+            )
         return DeltaRetrievalJob(
             lambda: newest_rows(
                 source.open(config),

@@ -14,6 +14,7 @@ from lakehouse.errors import LakehouseError, VersionGoneError
 from lakehouse.features.manifest import PinnedTable
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.features.source import DeltaSource
+from lakehouse.features.windowed import events_version
 
 BESIDE = "state/"
 """How names of tables begin that stand beside one, from ROOT."""
@@ -39,6 +40,16 @@ class Tables:
             self._opened[name] = source.open(self._config) if known is None else self._again(source, known)
         self._users.setdefault(name, []).append(user)
         return self._opened[name]
+
+    def open_events(self, source: DeltaSource, tiles: OpenTable, user: str) -> OpenTable:
+        """The events that tiles were made of; raises as :meth:`open`."""
+        assert source.windows is not None
+        of = source.windows.of
+        known = (one for one in self._pinned.values() if one.table.startswith(f"{of}@") and user in one.used_by)
+        pinned = next(known, None)
+        version = events_version(source, tiles, self._config) if pinned is None else pinned.version
+        events = DeltaSource(name=of, table=of, timestamp_field=source.windows.at, version=version)
+        return self.open(events, user)
 
     def name(self, source: DeltaSource) -> str:
         """How a manifest calls the source's table: nothing of the machine is in it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,8 @@ from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.declared import check_kind
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource, view_source
-from lakehouse.kernels import latest
+from lakehouse.features.windowed import WindowTable
+from lakehouse.kernels.asof import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
 from lakehouse.kernels.times import UTC_TIME
@@ -56,8 +57,21 @@ class ViewRows:
     @staticmethod
     def of(config: RepoConfig, view: FeatureView, now: datetime) -> ViewRows:
         """Open the view's table. Raises NotBuiltError where there is none, DefinitionError for other sources."""
+        from lakehouse.features.window_rows import WindowRows
+
         source = view_source(view, view.name)
-        return ViewRows(view, source, source.open(config), now)
+        opened = source.open(config)
+        if source.windows is None:
+            return ViewRows(view, source, opened, now)
+        return WindowRows(view, source, opened, now, WindowTable.of(source, opened, config))
+
+    by_feed_alone: ClassVar[bool] = True
+    """Whether a key's record may be told by the change feed, without its table."""
+
+    @property
+    def fed(self) -> list[str]:
+        """The columns that are asked of the change feed."""
+        return self.columns
 
     @cached_property
     def layout(self) -> Layout:
@@ -81,7 +95,7 @@ class ViewRows:
         self.opened.require(self.columns, f"published by '{self.view.name}'")
         parts = -(-self.opened.rows // AT_ONCE)
         if parts <= 1 or not self.keys:
-            yield from self.batches(self.opened.read(self.columns), ordered)
+            yield from self.batches(self.whole(), ordered)
             return
         folder = Path(tempfile.mkdtemp(prefix="lakehouse-publish-"))
         try:
@@ -93,6 +107,10 @@ class ViewRows:
             raise StorageError(f"{folder} can't be written: {error}", hint="Set TMPDIR to a disk with room.") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def whole(self) -> pa.Table:
+        """All rows that records are made of."""
+        return self.opened.read(self.columns)
 
     def of_keys(self, keys: pa.Table) -> Iterator[tuple[list[bytes], list[bytes], list[bytes]]]:
         """Of some keys the records of those that the table has, and the keys that it has not: (keys, records, gone).

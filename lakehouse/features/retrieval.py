@@ -14,13 +14,14 @@ from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError
-from lakehouse.features.declared import check_features
+from lakehouse.features.declared import check_features, check_windows
 from lakehouse.features.entity_rows import TIME, EntityRows, of_table, require_keys
 from lakehouse.features.knowledge import Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.seeing import Sight, content_of
 from lakehouse.features.source import DeltaSource, view_source
-from lakehouse.kernels import latest
+from lakehouse.features.windowed import WindowTable
+from lakehouse.kernels.asof import latest
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.ties import Content
 from lakehouse.kernels.times import UTC_TIME
@@ -48,6 +49,8 @@ class Wanted:
     """Set where a row is seen only if it was known by then."""
     by_created: bool = False
     """Whether rows that were created after the time of an entity row are not seen by it."""
+    windows: WindowTable | None = None
+    """Set where the table holds tiles, and features are windows over events."""
 
     @property
     def time(self) -> str:
@@ -87,7 +90,12 @@ def wanted_views(
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         opened = source.open(config)
-        check_features(name, [one for one in view.features if one.name in features], source, opened)
+        windows = WindowTable.of(source, opened, config) if source.windows is not None else None
+        declared = [one for one in view.features if one.name in features]
+        if windows is None:
+            check_features(name, declared, source, opened)
+        else:
+            check_windows(name, declared, windows.types)
         yield Wanted(
             name=name,
             source=source,
@@ -98,6 +106,7 @@ def wanted_views(
             ttl=view.ttl or None,  # Feast: a ttl of 0 is none
             known=knowledge(name, source, opened, config, wish) if wish is not None else None,
             by_created=by_created and bool(source.created_timestamp_column),
+            windows=windows,
         )
 
 
@@ -123,7 +132,8 @@ def new_names(given: Sequence[str], wanted: Sequence[Wanted], full_names: bool) 
     taken, named = set(given), {}
     for one in wanted:
         require_keys(given, list(one.keys), one.name)
-        one.opened.require([one.source.stored(feature) for feature in one.features], f"a feature of '{one.name}'")
+        if one.windows is None:
+            one.opened.require([one.source.stored(feature) for feature in one.features], f"a feature of '{one.name}'")
         one.opened.require(list(one.keys.values()), "a join key")
         names = {feature: f"{one.name}__{feature}" if full_names else feature for feature in one.features}
         for name in names.values():
@@ -137,7 +147,12 @@ def new_names(given: Sequence[str], wanted: Sequence[Wanted], full_names: bool) 
     return named
 
 
-def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str, pa.ChunkedArray]]:
+def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str, pa.ChunkedArray | pa.Array]]:
+    if one.windows is not None:
+        asked = {stored: rows.table.column(name) for name, stored in one.keys.items()}
+        entity = [asked[name] for name in one.windows.told.entity]
+        yield from one.windows.answers(entity, rows.times, one.features, rows.span()).items()
+        return
     columns = {feature: one.source.stored(feature) for feature in one.features}
     start, end = bounds_of(rows.span(), one.ttl)
     keys = {stored: _span(rows.table.column(name), one.opened, stored) for name, stored in one.keys.items()}
@@ -204,6 +219,11 @@ def range_rows(wanted: Sequence[Wanted], start: datetime, end: datetime) -> Enti
     """Entity rows for a range instead of a list: each key at each event time of the views within [start, end]."""
     keys = list(wanted[0].keys) if wanted else []
     for one in wanted:
+        if one.windows is not None:
+            raise UsageError(
+                f"'{one.name}' has window features, which have a value at any time",
+                hint="Give entity rows: keys and the times to ask for.",
+            )
         if set(one.keys) != set(keys):
             raise UsageError(
                 f"'{wanted[0].name}' and '{one.name}' have different join keys: no one range of time fits both",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels import asof_join
+from lakehouse.kernels.asof import asof_join
 from lakehouse.kernels.keys import Column, Ints
 from lakehouse.kernels.ties import Content
 from lakehouse.kernels.times import UTC_TIME

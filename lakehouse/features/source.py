@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from feast.batch_feature_view import BatchFeatureView
@@ -20,6 +20,10 @@ from feast.value_type import ValueType
 from lakehouse.config import Project, find_project, load_project
 from lakehouse.errors import DefinitionError
 from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.kernels.aggregations import Aggregations
+
+if TYPE_CHECKING:
+    from lakehouse.features.windowed import WindowTable
 
 CLASS = "lakehouse.features.source.DeltaSource"
 
@@ -35,6 +39,9 @@ class DeltaSource(DataSource):
     corrects a row adds one. Of rows with an equal event time (and created time) the one known last is seen. With
     :func:`lakehouse.features.knowledge.known_by` a row is seen only from then on. What was known by
     ``backfilled_until`` (UTC where naive) counts as known at its event time.
+
+    ``windows`` says that the table holds tiles, and which features are made of them; ``events_version`` pins the events
+    too. :func:`lakehouse.features.view.feature_view` sets it.
     """
 
     def __init__(
@@ -54,6 +61,8 @@ class DeltaSource(DataSource):
         key_types: Mapping[str, str] | None = None,
         known_at: str = "",
         backfilled_until: datetime | None = None,
+        windows: Aggregations | None = None,
+        events_version: int | None = None,
     ) -> None:
         if (path is None) == (table is None):
             raise DefinitionError(f"DeltaSource '{name}' needs a path= or a table=, and not both")
@@ -85,6 +94,8 @@ class DeltaSource(DataSource):
         if backfilled_until is not None and backfilled_until.tzinfo is None:
             backfilled_until = backfilled_until.replace(tzinfo=UTC)
         self.backfilled_until = backfilled_until
+        self.windows = windows
+        self.events_version = events_version
 
     def source_type(self) -> DataSourceProto.SourceType.ValueType:
         return DataSourceProto.CUSTOM_SOURCE
@@ -126,6 +137,8 @@ class DeltaSource(DataSource):
             kind = opened.schema.field(column).type
             if not pa.types.is_timestamp(kind):
                 raise DefinitionError(f"{self.label}: '{column}' is {kind}, but a time must be a timestamp")
+        if self.windows is not None:
+            self._window_table(config).check()
         opened.require(list(self.field_mapping), f"field_mapping of the source '{self.name}'")
         opened.require(self.columns or (), f"a feature of the source '{self.name}'")
         opened.require(list(self.key_types), f"a key of the source '{self.name}'")
@@ -141,12 +154,20 @@ class DeltaSource(DataSource):
         """What Feast may infer keys and features from: never a bookkeeping column."""
         self.validate(config)
         schema = self.open(config).schema
+        if self.windows is not None:
+            keys = [(name, str(schema.field(name).type)) for name in self.windows.entity]
+            return [*keys, *((name, str(kind)) for name, kind in self._window_table(config).types.items())]
         keep = None if self.columns is None else {*self.columns, *self.key_types}
         return [
             (field.name, str(field.type))
             for field in schema
             if not field.name.startswith("_") and (keep is None or field.name in keep)
         ]
+
+    def _window_table(self, config: RepoConfig) -> WindowTable:
+        from lakehouse.features.windowed import WindowTable
+
+        return WindowTable.of(self, self.open(config), config)
 
     @staticmethod
     def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
@@ -160,6 +181,8 @@ class DeltaSource(DataSource):
         options = json.loads(data_source.custom_options.configuration)
         if until := options.get("backfilled_until"):
             options["backfilled_until"] = datetime.fromisoformat(until)
+        if windows := options.get("windows"):
+            options["windows"] = Aggregations.of_text(windows)
         return DeltaSource(
             name=data_source.name,
             timestamp_field=data_source.timestamp_field,
@@ -193,8 +216,9 @@ class DeltaSource(DataSource):
     def _options(self) -> dict[str, Any]:
         columns = None if self.columns is None else list(self.columns)
         until = self.backfilled_until.isoformat() if self.backfilled_until else None
-        named = {"path": self.path, "table": self.table, "version": self.version, "columns": columns}
+        named: dict[str, Any] = {"path": self.path, "table": self.table, "version": self.version, "columns": columns}
         named |= {"known_at": self.known_at or None, "backfilled_until": until}
+        named |= {"windows": self.windows and self.windows.text, "events_version": self.events_version}
         return {**{name: value for name, value in named.items() if value is not None}, "key_types": self.key_types}
 
     def __eq__(self, other: object) -> bool:

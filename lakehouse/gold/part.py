@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from lakehouse.quality.literals import column, literal
@@ -18,14 +18,27 @@ class Part:
     values: frozenset[Any]
     """None among them for rows without a value."""
     lookback: timedelta | None = None
+    days_of: str = ""
+    """Where it is named, the values are days: the table's rows have times of them in ``column``, the inputs in this."""
 
     def results(self, of: str = "") -> str:
         """SQL, never null: whether a row of the table is computed again. ``of`` is written before the column."""
-        return self._within(of, timedelta(0), self.lookback)
+        return self._of_days(f"{of}{column(self.column).spark}") or self._within(of, timedelta(0), self.lookback)
 
     def inputs(self, of: str = "") -> str:
         """SQL, never null: whether a row of an input is needed for these."""
-        return self._within(of, self.lookback, self.lookback)
+        return self._of_days(f"{of}{column(self.days_of).spark}") or self._within(of, self.lookback, self.lookback)
+
+    def _of_days(self, name: str) -> str:
+        if not self.days_of:
+            return ""
+        known = sorted(value for value in self.values if value is not None)
+        spans = [
+            f"({name} >= {literal(_midnight(low)).spark} AND {name} < {literal(_midnight(high)).spark})"
+            for low, high in _spans(known, timedelta(0), timedelta(days=1))
+        ]
+        # No tile is of an event without a time.
+        return f"({name} IS NOT NULL AND ({' OR '.join(spans or ['FALSE'])}))"
 
     def _within(self, of: str, before: timedelta | None, after: timedelta | None) -> str:
         name = f"{of}{column(self.column).spark}"
@@ -50,6 +63,10 @@ def _spans(values: Iterable[Any], before: timedelta, after: timedelta) -> list[t
         else:
             found.append((low, high))
     return found
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _moved(value: date, by: timedelta) -> date:

@@ -89,7 +89,7 @@ def plan_gold(
         state,
     )
     if isinstance(table.refresh, By):
-        work = replace(work, by=table.refresh.column, split=_split(table, table.refresh.column, state, there))
+        work = replace(work, by=table.refresh.column, split=_split(table, table.refresh, state, there))
     if state is not None and state.fingerprint != fingerprint:
         work = replace(work, action="rebuild", why="its function, rules or settings changed", epoch=state.version + 1)
     elif state is not None and state.restored:
@@ -105,12 +105,15 @@ def plan_gold(
     return work if work.by is None else _in_part(work, state, memory, inputs)
 
 
-def _split(table: Table, name: str, state: TableState | None, inputs: dict[str, TableState]) -> tuple[str, ...]:
+def _split(table: Table, by: By, state: TableState | None, inputs: dict[str, TableState]) -> tuple[str, ...]:
     """The inputs that have the column, with a type by which a table can be refreshed: the table's, where it is there.
 
     Raises DefinitionError where a row can't look back in the column.
     """
+    name = by.asked
     kinds = {address: _kind(each.columns.get(name, "")) for address, each in inputs.items()}
+    if by.days_of:
+        return tuple(address for address, kind in kinds.items() if kind in TIMES)
     wanted = KINDS if state is None else {_kind(state.columns.get(name, ""))} & KINDS
     split = tuple(address for address, kind in kinds.items() if kind in wanted)
     for address in split if table.lookback is not None else ():

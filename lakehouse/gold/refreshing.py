@@ -69,17 +69,18 @@ def elsewhere(session: SparkSession, path: Path, part: Part) -> DataFrame:
 def _changed(session: SparkSession, table: Table, work: Work, inputs: Mapping[str, Path], path: Path) -> Part | str:
     """The part of the table that the changes of its inputs touch, or why that can't be told or is too much."""
     assert isinstance(table.refresh, By) and work.since is not None
-    column, values = table.refresh.column, set[Any]()
+    by, values = table.refresh, set[Any]()
+    column = by.asked
     for name in work.split:
         try:
             feed = read_feed(inputs[name], work.since[name], work.versions[name])
             if feed.moved:
-                values |= feed.values(session, column, MANY)
+                values |= feed.values(session, column, MANY, days=bool(by.days_of))
         except NoFeedError as error:
             return f"the whole table, for {name} {error}"
     if len(values) > MANY:
         return f"the whole table, for more than {MANY:,} values of '{column}' changed"
-    part = Part(column, frozenset(values), table.lookback)
+    part = Part(by.column, frozenset(values), table.lookback, by.days_of)
     try:
         part.results()
     except DefinitionError as error:
@@ -87,7 +88,8 @@ def _changed(session: SparkSession, table: Table, work: Work, inputs: Mapping[st
     if len(values) > FEW:
         from pyspark.sql import functions as F
 
-        one = F.col(quoted(column))
+        one = F.col(quoted(by.column))
+        one = F.to_date(one) if by.days_of else one
         counts = read_table(session, path).agg(
             F.count_distinct(one).alias("all"),
             F.count_distinct(F.when(F.expr(part.results()), one)).alias("changed"),
@@ -100,4 +102,5 @@ def _changed(session: SparkSession, table: Table, work: Work, inputs: Mapping[st
 
 def _said(part: Part) -> str:
     count = len(part.values)
-    return f"{count:,} {'value' if count == 1 else 'values'} of '{part.column}'"
+    what = ("day", "days") if part.days_of else ("value", "values")
+    return f"{count:,} {what[count != 1]} of '{part.days_of or part.column}'"

@@ -1,5 +1,4 @@
-"""The few pure algorithms that several packages share: Arrow and numpy in, numpy out; each with one oracle."""
+"""The few pure algorithms that several packages share: Arrow and numpy in, numpy out; each with one oracle.
 
-from lakehouse.kernels.asof import asof_join, latest
-
-__all__ = ["asof_join", "latest"]
+Import what you need from its module: this package itself imports nothing, for a table is declared without numpy.
+"""

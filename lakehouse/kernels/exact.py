@@ -93,7 +93,7 @@ class Exact:
 
     def square(self) -> Exact:
         """Each row's square, of finite numbers; a row that is none stays none (an infinity is positive then)."""
-        parts = self._magnitude()[1]
+        parts = self.magnitude()[1]
         count = len(parts)
         sums = [np.zeros(len(self), np.int64) for _ in range(2 * count + 1)]
         for left in range(count):
@@ -109,7 +109,7 @@ class Exact:
 
     def rounded(self) -> Doubles:
         """The nearest double, ties to even: of the exact sum, rounded once. An infinity where it is too large."""
-        negative, parts = self._magnitude()
+        negative, parts = self.magnitude()
         while len(parts) > 3 and not parts[-1].any():
             parts.pop()
         if len(parts) > 3:
@@ -147,7 +147,7 @@ class Exact:
             limbs[spot + 1] += carry
         return Exact(self.low, np.stack(limbs) if limbs else self.limbs, self.odd)
 
-    def _magnitude(self) -> tuple[npt.NDArray[np.bool_], list[Ints]]:
+    def magnitude(self) -> tuple[npt.NDArray[np.bool_], list[Ints]]:
         """Which rows are negative, and the limbs of each without its sign, from 0 to below 2**32."""
         parts = [*self._carried().limbs]  # so that the last limb has the sign
         negative = parts[-1] < 0 if parts else np.zeros(len(self), np.bool_)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,17 +23,6 @@ DAY = 24 * HOUR
 Mask = npt.NDArray[np.bool_]
 
 
-def hop_of(window: timedelta) -> timedelta:
-    """The hop of a window whose hop is "auto": 5 minutes below 12 hours, an hour below 12 days, a day beyond.
-
-    >>> hop_of(timedelta(days=7))
-    datetime.timedelta(seconds=3600)
-    """
-    if window < timedelta(hours=12):
-        return timedelta(minutes=5)
-    return timedelta(hours=1) if window < timedelta(days=12) else timedelta(days=1)
-
-
 @dataclass(frozen=True)
 class Span:
     """A window's length and hop, in microseconds; ``length`` None is all that went before."""
@@ -47,6 +36,29 @@ class Span:
             return np.full(len(times), LEAST + 1, np.int64)
         return (np.maximum(times, LEAST + self.length + self.hop) - self.length) // self.hop * self.hop
 
+    def cut(self, times: Ints) -> Ints:
+        """The end of the last whole hop before each time: what follows it is the window's head."""
+        return times // self.hop * self.hop
+
+
+Bounds = Callable[[Ints, Ints], Sequence[tuple[Ints, Ints]]]
+"""Of the points' times, rounded down and up to microseconds: where windows begin and, just after them, end."""
+
+
+def whole(spans: Sequence[Span]) -> Bounds:
+    """The windows that end at each point, exclusively."""
+    return lambda down, up: [(span.start(down), up) for span in spans]
+
+
+def tiled(spans: Sequence[Span]) -> Bounds:
+    """Of these windows the whole hops."""
+    return lambda down, up: [(span.start(down), span.cut(down)) for span in spans]
+
+
+def heads(spans: Sequence[Span]) -> Bounds:
+    """Of these windows what follows the last whole hop."""
+    return lambda down, up: [(np.maximum(span.start(down), span.cut(down)), up) for span in spans]
+
 
 @dataclass(frozen=True)
 class Held:
@@ -59,6 +71,10 @@ class Held:
     def count(self) -> Ints:
         """How many events each window holds."""
         return self.after - self.first
+
+    def take(self, windows: Ints) -> Held:
+        """Some of the windows, in this order."""
+        return Held(self.first[windows], self.after[windows])
 
     def of(self, counts: Mask) -> Held:
         """The same windows over just the events for which ``counts``, in their order, is true."""
@@ -85,15 +101,15 @@ class Windows:
         times: Column,
         event_keys: Sequence[Column],
         event_times: Column,
-        spans: Sequence[Span],
+        bounds: Bounds,
         content: Content | None = None,
     ) -> Windows:
-        """Which events the window of each point, a key and a time T, holds.
+        """Which events the windows of each point, a key and a time T, hold.
 
-        Guaranteed: an event is in a window exactly when it has the point's key, part by part, its time is before T, and
-        not before :meth:`Span.start` of T. A null in a key or a time matches nothing. Events of one key are in the
-        order of their times, of one time in that of their ``content``: what comes first or last does not depend on how
-        they are stored.
+        Guaranteed: an event is in a window exactly when it has the point's key, part by part, and its time lies from
+        where the ``bounds`` begin to before where they end: of :func:`whole`, from :meth:`Span.start` of T to before T.
+        A null in a key or a time matches nothing. Events of one key are in the order of their times, of one time in
+        that of their ``content``: what comes first or last does not depend on how they are stored.
 
         Times are at microseconds; a finer event is rounded up, and so is T: nothing is seen before its time.
         Takes O((n + m) log(n + m)). Raises DefinitionError for times that are no timestamps and keys that can't be
@@ -109,17 +125,19 @@ class Windows:
         ends = scale.places(np.where(nothing, 0, codes), end - 1)
         points = np.argsort(ends)
         codes, begin, nothing = codes[points], begin[points], nothing[points]
-        after = np.where(nothing, 0, np.searchsorted(places, ends[points], side="right"))
         found = []
-        for span in spans:
-            first = np.searchsorted(places, scale.places(codes, span.start(begin) - 1), side="right")
+        for first_at, end_at in bounds(begin, end[points]):
+            first = np.searchsorted(places, scale.places(codes, first_at - 1), side="right")
+            after = np.searchsorted(places, scale.places(codes, end_at - 1), side="right")
+            after = np.where(nothing, 0, after)
             found.append(Held(np.where(nothing, 0, np.minimum(first, after)), after))
         return Windows(rows, points, tuple(found))
 
-    def back(self, values: Any) -> Any:
-        """Values of the windows in the order in which the points were given."""
-        found = np.empty_like(values)
-        found[self.points] = values
+    @cached_property
+    def back(self) -> Ints:
+        """Where the windows of each point stand, in the order in which points were given."""
+        found = np.empty_like(self.points)
+        found[self.points] = np.arange(len(found))
         return found
 
 

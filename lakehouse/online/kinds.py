@@ -8,7 +8,11 @@ from typing import Any, cast
 
 from feast.protos.feast.types import Value_pb2
 from feast.protos.feast.types.Value_pb2 import Value
-from feast.type_map import VALUE_TYPE_TO_PROTO_VALUE_MAP, feast_value_type_to_python_type
+from feast.type_map import (
+    VALUE_TYPE_TO_PROTO_VALUE_MAP,
+    feast_value_type_to_python_type,
+    python_values_to_proto_values,
+)
 from feast.value_type import ValueType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,6 +105,21 @@ class Conversion:
                 field, message(val=[tick if tick == NO_TIME else tick // 1_000_000 for tick in one])
             )
         return lambda one: _value(field, message(val=one))
+
+
+class PlainConversion(Conversion):
+    """Of values that are in Python already, whatever their type: what is computed when it is asked for."""
+
+    def __init__(self, value_type: ValueType) -> None:
+        super().__init__(value_type)
+        if self.kind == "value":
+            self.to_python = list
+
+    def to_proto(self, packed: Sequence[Any]) -> list[Value]:
+        if self.kind != "value":
+            return super().to_proto(packed)
+        found: list[Value] = python_values_to_proto_values(list(packed), self.value_type)
+        return found
 
 
 def _value(field: str, one: Any) -> Value:

@@ -19,6 +19,7 @@ from lakehouse.kernels.record import EVER, Layout, encode, layout_of
 from lakehouse.online.publication import Found
 from lakehouse.online.request import LookUp, Part, Request
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
+from lakehouse.online.windows import slid
 
 ABSENT: Any = object()
 """Stands for a feature that a record has not: it was made before the feature was added."""
@@ -60,7 +61,7 @@ class Records:
         first = next(filter(None, records), None)
         if first is None:
             return None
-        reader = self._reader(first)
+        reader = self.reader_of(first)
         read = reader.read_together([record or reader.nothing for record in records], now)
         if read is None:
             return None
@@ -75,7 +76,7 @@ class Records:
         for record, over in zip(records, pushed, strict=False):
             row = None
             if record is not None:
-                reader = self._reader(record)
+                reader = self.reader_of(record)
                 row = reader.read(record, now)
                 if row is not None:
                     spots = part.spots(reader)
@@ -89,7 +90,7 @@ class Records:
 
     def _overlaid(self, part: Part, pushed: bytes, row: Any, now: int) -> Any:
         """The pushed row over the record's, where it is the later of the two and due."""
-        reader = self._reader(pushed)
+        reader = self.reader_of(pushed)
         over = reader.read(pushed, now)
         if over is None or (row is not None and over[:2] <= row[:2]):
             return row
@@ -113,7 +114,7 @@ class Records:
         """
         if before is None:
             return row
-        reader, old = self._reader(row), self._reader(before)
+        reader, old = self.reader_of(row), self.reader_of(before)
         rows = [one for at in old.moments(before) if (one := old.read(before, at)) is not None]
         new = reader.read(row, EVER)
         assert new is not None
@@ -149,7 +150,8 @@ class Records:
         for known, text in self._layouts().items():
             self._readers.setdefault(known, Reader(Layout.of_text(text)))
 
-    def _reader(self, record: bytes) -> Reader:
+    def reader_of(self, record: bytes) -> Reader:
+        """What reads the record's layout."""
         number = layout_of(record)
         if number not in self._readers:
             self.learn()
@@ -195,7 +197,10 @@ def answer(records: Records, asked: LookUp, found: Sequence[Found] | None, now: 
     keys = {column.name for column in columns if column.name in request.types}
     for spot, part in enumerate(request.parts):
         if found is not None:
-            columns += records.columns(part, asked.encoded[spot], found[spot], now)
+            if part.windows is None:
+                columns += records.columns(part, asked.encoded[spot], found[spot], now)
+            else:
+                columns += slid(part, asked.encoded[spot], found[spot], records.reader_of, now, asked.moments)
         else:
             marks = [UNAVAILABLE] * asked.rows
             pairs = zip(part.names, part.conversions, strict=True)

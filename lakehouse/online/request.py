@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from feast.errors import RequestDataNotFoundInEntityRowsException
@@ -15,11 +17,15 @@ from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
 from lakehouse.errors import did_you_mean
+from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.entity_key import EntityKeys
 from lakehouse.kernels.reader import Reader
 from lakehouse.online.key_values import MICROS, EntityRowsError, key_values
-from lakehouse.online.kinds import Conversion
+from lakehouse.online.kinds import Conversion, PlainConversion, ticks
 from lakehouse.online.publication import name_in_store
+
+TIME = "event_timestamp"
+"""The entity rows' column with the time that window features are asked for; now, where there is none."""
 
 
 class Part:
@@ -32,7 +38,9 @@ class Part:
         shown = view.projection.name_to_use()  # type: ignore[no-untyped-call]
         self.names = [f"{shown}__{one}" if full_names else one for one in features]
         types = {field.name: field.dtype.to_value_type() for field in view.features}
-        self.conversions = [Conversion(types[one]) for one in features]
+        self.windows: Aggregations | None = getattr(getattr(view, "batch_source", None), "windows", None)
+        conversion = Conversion if self.windows is None else PlainConversion
+        self.conversions = [conversion(types[one]) for one in features]
         ttl = getattr(view, "ttl", None)  # an on-demand view whose values are written has none
         self.ttl = int(ttl.total_seconds() * MICROS) if ttl else None
         renamed = view.projection.join_key_map
@@ -40,6 +48,8 @@ class Part:
         self.asked = [renamed.get(field.name, field.name) for field in view.entity_columns]
         """The caller's column of each of the view's join keys."""
         self._spots: dict[int, list[int | None]] = {}
+        self.readers: dict[int, Any] = {}
+        """Of window features what reads each layout."""
 
     def encode(self, keys: Mapping[str, Sequence[Any]], rows: int) -> list[bytes | None]:
         """The key of each row; None where a part of it is null."""
@@ -83,8 +93,11 @@ class LookUp:
     that an on-demand view needs.
     """
 
-    def __init__(self, request: Request, given: Mapping[str, Sequence[Any]], rows: int) -> None:
+    def __init__(
+        self, request: Request, given: Mapping[str, Sequence[Any]], rows: int, as_of: int | None = None
+    ) -> None:
         self.request = request
+        self._as_of = as_of
         self.given = given
         self.rows = rows
         self._joins: dict[str, Sequence[Any]] = {}
@@ -105,6 +118,22 @@ class LookUp:
             raise RequestDataNotFoundInEntityRowsException(missing)  # type: ignore[no-untyped-call]
         self.encoded = [part.encode(joins, self.rows) for part in request.parts]
         """For each part the key of each row."""
+
+    @cached_property
+    def moments(self) -> list[int] | None:
+        """The time that each row asks for, where the rows have one: microseconds since 1970. Of window features only.
+
+        Raises EntityRowsError for what is no time.
+        """
+        given = self.given.get(TIME)
+        if given is None or not any(part.windows for part in self.request.parts):
+            return None if self._as_of is None else [self._as_of] * self.rows
+        try:
+            return [ticks(datetime.fromisoformat(one) if isinstance(one, str) else one) for one in given]
+        except (ValueError, TypeError, AttributeError) as error:
+            raise EntityRowsError(
+                f"'{TIME}' has what is no time: {error}", hint="Such as 2026-01-31T12:00:00Z."
+            ) from error
 
     @property
     def keys(self) -> list[tuple[str, list[bytes]]]:

@@ -22,7 +22,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from lakehouse.errors import OnlineStoreError
+from lakehouse.errors import OnlineStoreError, UsageError
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.online.compiled import CompiledRequests
 from lakehouse.online.kinds import moment, ticks
@@ -30,6 +30,7 @@ from lakehouse.online.publication import Asked, Found, Holder, Publication
 from lakehouse.online.reading import Records, answer
 from lakehouse.online.request import LookUp, Part, columnar, view_id
 from lakehouse.online.response import PRESENT
+from lakehouse.online.windows import slid
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -146,6 +147,11 @@ class PackedOnlineStore(OnlineStore):
 
         A feature that a row does not name keeps the value that was pushed or published before.
         """
+        if getattr(getattr(table, "batch_source", None), "windows", None) is not None:
+            raise UsageError(
+                f"'{table.name}' has window features, which are computed from its events",
+                hint="Write the event to where they come from, and run again.",
+            )
         layout = Layout(tuple((field.name, "value") for field in table.features))
         keys = [self._key(config, row[0]) for row in data]
         columns = [pa.array([_given(row[1].get(name)) for row in data], pa.large_binary()) for name, _ in layout.fields]
@@ -200,7 +206,9 @@ class PackedOnlineStore(OnlineStore):
     def _look_up(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any
     ) -> LookUp:
-        return LookUp(self._requests.of(config, registry, project, features, full_names), *columnar(rows))
+        given, count = columnar(rows)
+        as_of = None if config.online_store.as_of is None else _now(config)
+        return LookUp(self._requests.of(config, registry, project, features, full_names), given, count, as_of)
 
     def _part(
         self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
@@ -211,7 +219,12 @@ class PackedOnlineStore(OnlineStore):
     def _messages(
         self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Found
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        columns = self.records(config).columns(part, keys, found, _now(config))
+        records, now = self.records(config), _now(config)
+        if part.windows is None:
+            columns = records.columns(part, keys, found, now)
+        else:
+            moments = None if config.online_store.as_of is None else [now] * len(keys)
+            columns = slid(part, keys, found, records.reader_of, now, moments)
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         messages = [column.conversion.to_proto(column.values) for column in columns if column.conversion]
         for spot in range(len(keys)):

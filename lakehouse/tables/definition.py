@@ -18,6 +18,8 @@ from lakehouse.quality.condition import parse
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from lakehouse.kernels.aggregations import Aggregations
+
 Lateness: TypeAlias = "timedelta | int | float"
 """How far behind a sequence may be: of a time or a date a timedelta, of a number a number."""
 Beside = Literal["fold", "versions", "receipts"]
@@ -55,6 +57,14 @@ class By:
 
     column: str
     """The table has it, and so have its inputs, under the same name and with the same type."""
+    days_of: str = ""
+    """Where it is named, the inputs have this column instead, a time; what counts are days in UTC, and a row of the
+    table has a time of the day that it depends on."""
+
+    @property
+    def asked(self) -> str:
+        """The column of the inputs."""
+        return self.days_of or self.column
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,8 @@ class Table:
     """Gold: what is computed again when an input changed."""
     lookback: timedelta | None = None
     """Gold, with ``By``: how far back of its own value of the column a row depends on its inputs."""
+    windows: Aggregations | None = None
+    """Gold, of ``gold.windows``: the features that its rows, tiles, are for."""
     tags: tuple[str, ...] = ()
     doc: str = ""
     module: str = ""

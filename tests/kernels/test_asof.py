@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import DefinitionError
-from lakehouse.kernels import asof, asof_join, latest
+from lakehouse.kernels import asof
+from lakehouse.kernels.asof import asof_join, latest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")

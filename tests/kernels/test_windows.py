@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from lakehouse.errors import DefinitionError
 from lakehouse.kernels import exact, windows
+from lakehouse.kernels.aggregations import hop_of
 from lakehouse.kernels.exact import Exact
-from lakehouse.kernels.windows import HOUR, Span, Windows
+from lakehouse.kernels.windows import HOUR, Span, Windows, whole
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
@@ -63,7 +64,7 @@ def kernel(given: list[Event], asked: list[Event], spans: list[Span]) -> Windows
         of(asked, "t", US),
         [of(given, "k", pa.string())],
         of(given, "t", US),
-        spans,
+        whole(spans),
         lambda rows: pa.table({"n": numbers.take(pa.array(rows))}),
     )
 
@@ -131,7 +132,7 @@ def test_whole_sums_and_their_limit() -> None:
 
 
 def test_hops() -> None:
-    minutes = lambda window: windows.hop_of(window) // timedelta(minutes=1)  # noqa: E731
+    minutes = lambda window: hop_of(window) // timedelta(minutes=1)  # noqa: E731
     assert [minutes(timedelta(hours=h)) for h in (1, 11.9, 12, 24 * 11.9, 24 * 12)] == [5, 5, 60, 60, 1440]
 
 

@@ -1,0 +1,105 @@
+"""The tables behind window features: their tiles, and the events that these were made of, each at one version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+from feast.repo_config import RepoConfig
+
+from lakehouse.delta.state import TableState, read_state
+from lakehouse.errors import NotBuiltError
+from lakehouse.features.events import Events, Within
+from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.features.source import DeltaSource, project_of
+from lakehouse.kernels.aggregations import HOP, START, Aggregations
+from lakehouse.kernels.answers import Answers, answers, types_of
+from lakehouse.kernels.keys import Column
+from lakehouse.kernels.tiles import column_of
+from lakehouse.kernels.windows import SECOND
+from lakehouse.tables.notes import made_of
+
+FEWER = 4
+"""Tiles are read for training where there are so many times fewer of them than of events."""
+
+
+@dataclass(frozen=True)
+class WindowTable:
+    """What window features are computed from."""
+
+    told: Aggregations
+    tiles: OpenTable
+    events: Events
+
+    @staticmethod
+    def of(source: DeltaSource, tiles: OpenTable, config: RepoConfig) -> WindowTable:
+        """Open the events at the version that the tiles were made of.
+
+        Raises NotBuiltError where nothing says which that was, StorageError where it is gone.
+        """
+        told = source.windows
+        assert told is not None
+        version = source.events_version
+        if version is None:
+            version = events_version(source, tiles, config)
+        hint = f"Run: lakehouse run --select +{source.table}"
+        opened = open_table(str(project_of(config).path(told.of)), told.of, version, hint)
+        return WindowTable(told, tiles, Events(told, opened))
+
+    def check(self) -> None:
+        """Raise DefinitionError for a column of the events that is not there, or that can't be computed with."""
+        assert self.types
+
+    @cached_property
+    def types(self) -> dict[str, pa.DataType]:
+        """The type of each feature."""
+        return types_of(self.told, self.events.types)
+
+    def answers(
+        self, asked: Sequence[Column], times: Column, features: Sequence[str], span: Within, tiled: bool | None = None
+    ) -> Answers:
+        """The features at each point: a key, in the order of the entity, and a time. ``span``: the first and last time.
+
+        ``tiled`` says whether whole hops come from tiles; None: where that reads much less.
+        """
+        told = replace(self.told, features=tuple(one for one in self.told.features if one.name in features))
+        if tiled is None:
+            tiled = self.tiles.rows * FEWER < self.events.opened.rows
+        first, last = span
+        longest = told.longest
+        begin = None if first is None or longest is None else earlier(first, (longest.length or 0) + longest.hop)
+        tiles = None
+        if tiled:
+            parts = [column_of(name, part) for name, parts in told.parts().items() for part in parts]
+            names = list(dict.fromkeys([*told.keys, HOP, START, *parts]))
+            tiles = self.tiles.read(names, time=START, start=begin, end=last)
+            begin = None if first is None else earlier(first, max(told.hops) * SECOND)
+        return answers(told, asked, times, self.events.read(asked, (begin, last)), tiles)
+
+
+def earlier(time: datetime, micros: int) -> datetime | None:
+    """So much before, as far as the calendar goes: None is beyond it."""
+    try:
+        return time - timedelta(microseconds=micros)
+    except OverflowError:
+        return None
+
+
+def events_version(source: DeltaSource, tiles: OpenTable, config: RepoConfig) -> int:
+    """Which version of the events the tiles were made of, by what their table remembers of its builds."""
+    told, address = source.windows, source.table
+    assert told is not None and address is not None
+    configuration = dict(tiles.delta.metadata().configuration)
+    state = TableState(tiles.id, tiles.version, configuration, {}, tiles.delta, Path(tiles.location))
+    beside = read_state(project_of(config).state(address))
+    versions = None if beside is None else made_of(beside, state)
+    if versions is None or told.of not in versions:
+        raise NotBuiltError(
+            f"nothing says which version of {told.of} the tiles of {address} were made of",
+            hint=f"Run: lakehouse run --select {address}",
+        )
+    return versions[told.of]
