@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from lakehouse.pipeline import Report
 
 
+Continuous = Annotated[bool, typer.Option("--continuous", help="Go on until it is interrupted.")]
+Every = Annotated[float, typer.Option("--every", min=0.1, metavar="SECONDS", help="The pause after each round.")]
+
+
 def ingest(
     context: typer.Context,
     select: Select = None,
     wait: Wait = 0,
-    continuous: Annotated[bool, typer.Option("--continuous", help="Go on until it is interrupted.")] = False,
-    every: Annotated[
-        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="The pause after each round.")
-    ] = 5.0,
+    continuous: Continuous = False,
+    every: Every = 5.0,
     env: Env = None,
     json: Json = False,
     debug: Debug = False,
@@ -42,7 +44,7 @@ def ingest(
     from lakehouse import pipeline
 
     if continuous:
-        _follow(context.obj, env, every, tuple(select or ()), wait)
+        _follow(context.obj, pipeline.ingest, env, every, tuple(select or ()), wait)
     run_verb(context.obj, pipeline.ingest, ("ingest",), env, select=tuple(select or ()), wait=wait)
 
 
@@ -73,13 +75,20 @@ def run_all(
     context: typer.Context,
     select: Select = None,
     wait: Wait = 0,
+    continuous: Continuous = False,
+    every: Every = 5.0,
     env: Env = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Ingest, build and publish: all that is new, the whole way."""
+    """Ingest, build and publish: all that is new, the whole way.
+
+    With --continuous the first interrupt (or SIGTERM) lets the run that has begun finish; the second ends at once.
+    """
     from lakehouse import pipeline
 
+    if continuous:
+        _follow(context.obj, pipeline.run, env, every, tuple(select or ()), wait)
     run_verb(context.obj, pipeline.run, STEPS, env, select=tuple(select or ()), wait=wait)
 
 
@@ -97,14 +106,17 @@ def run_verb(
     raise typer.Exit(report.exit_code)
 
 
-def _follow(output: Output, env: str | None, every: float, select: tuple[str, ...], wait: float) -> NoReturn:
-    """One line for each batch that lands, and for each error when it is first met."""
+def _follow(
+    output: Output, verb: Callable[..., Report], env: str | None, every: float, select: tuple[str, ...], wait: float
+) -> NoReturn:
+    """One line for each step that did something, and for each error when it is first met."""
     from lakehouse.pipeline.following import follow
 
     project, code, said = opened(output, env), 0, ""
     with interrupts() as pause, spark_log(project):
-        output.say(Line("Ingesting until it is interrupted.", "title"))
-        for report in follow(project, pause=pause, every=every, select=select, wait=wait):
+        doing = "Ingesting" if verb.__name__ == "ingest" else "Ingesting, building and publishing"
+        output.say(Line(f"{doing} until it is interrupted.", "title"))
+        for report in follow(project, verb, pause=pause, every=every, select=select, wait=wait):
             code = report.exit_code
             for result in report.results:
                 if result.status == "done":

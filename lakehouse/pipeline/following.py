@@ -1,4 +1,4 @@
-"""Ingest continuously: the scheduled batch in a loop, in one process whose Spark session stays open."""
+"""Continuous: the scheduled batch in a loop, in one process whose Spark session stays open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lakehouse.config import Project
 from lakehouse.errors import ConflictError, LockedError, SourceUnavailableError
-from lakehouse.pipeline.report import Listener, Report, Result
+from lakehouse.pipeline.report import Listener, Report, Result, StepName
 from lakehouse.pipeline.running import ingest
 
 LONGEST_PAUSE_S = 60.0
@@ -16,6 +16,7 @@ PASSING = (SourceUnavailableError, LockedError, ConflictError)
 
 def follow(
     project: Project,
+    verb: Callable[..., Report] = ingest,
     *,
     pause: Callable[[float], bool],
     every: float = 5.0,
@@ -23,21 +24,22 @@ def follow(
     wait: float = 0.0,
     listen: Listener | None = None,
 ) -> Iterator[Report]:
-    """Ingest again and again; yields the report of each round.
+    """Ingest, or do another ``verb`` of the pipeline, again and again; yields the report of each round.
 
     ``pause(seconds)`` sleeps, and says whether to stop: a run that has begun is always finished first. ``every`` is
     the pause (seconds) after each round, also after one that landed something: a round takes all that there was when
     it began, and a source that is read whole would be read without an end. Where just sources were unavailable, or
     another program was at a table, the pause doubles, up to a minute; any other failure ends the loop after its report.
-    Raises what :func:`lakehouse.pipeline.ingest` raises, but LockedError, which is in a report.
+    Raises what the verb raises, but LockedError, which is in a report.
     """
     select, rest = tuple(select), every
     while True:
         try:
-            report = ingest(project, select=select, wait=wait, listen=listen)
+            report = verb(project, select=select, wait=wait, listen=listen)
         except LockedError as error:
             address = error.message.partition(":")[0]
-            report = Report((Result(address, "ingest", "failed", note=error.message, error=error),), 0.0)
+            step: StepName = "ingest" if address.startswith("bronze.") else "build"
+            report = Report((Result(address, step, "failed", note=error.message, error=error),), 0.0)
         yield report
         errors = [result.error for result in report.results if result.error is not None]
         if not all(isinstance(error, PASSING) for error in errors):

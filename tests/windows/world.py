@@ -101,6 +101,11 @@ class World:
         shutil.copy(REPOSITORY / "feature_store.yaml", target)
         if online is not None:
             target.write_text(json.dumps({**yaml.safe_load(target.read_text()), "online_store": online}))
+        return World.at(folder, spark)
+
+    @staticmethod
+    def at(folder: Path, spark: Any = None) -> World:
+        """The project in a folder."""
         return World(load_project(folder), spark)
 
     @property
