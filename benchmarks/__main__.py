@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks import figures
 from benchmarks.against_dlt import dlt
 from benchmarks.commands import check, help_, query
+from benchmarks.continuous import continuous
 from benchmarks.demo import demo
 from benchmarks.discovery import discovery
 from benchmarks.features import features
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "features_spark": features_spark,
     "online": online,
     "serving": serving,
+    "continuous": continuous,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
 QUICK = ("help", "check")

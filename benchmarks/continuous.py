@@ -1,0 +1,240 @@
+"""From an event in Kafka to a window feature in Redis: ``lakehouse run --continuous``, as a loop in one process.
+
+``python -m benchmarks.continuous FOLDER SERVERS REDIS MINUTES`` is the application; a thread of it sends the events,
+and another looks features up, so both are among what is measured. Broker and Redis are processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped, unused-ignore]
+
+from benchmarks.figures import Figure
+from benchmarks.measure import BenchmarkError
+from benchmarks.workbench import Workbench
+
+RATE, KEYS = 500, 50
+"""Events a second, over so many keys."""
+MINUTES = 30
+WARM_S = 60.0
+"""What was sent before counts for nothing: the first rounds compile."""
+P50_S, P95_S = 5.0, 9.0
+TABLES = '''
+from pyspark.sql import functions as F
+from lakehouse import gold, silver
+
+@silver.table(key=["at", "seq"])
+def events(bronze_events):
+    """One row an event."""
+    return bronze_events.select(
+        F.col("seq").try_cast("bigint").alias("seq"), "k", F.col("v").try_cast("double").alias("v"),
+        F.timestamp_micros(F.col("at").try_cast("bigint")).alias("at"),
+    )
+
+load = gold.windows(
+    of="silver.events", entity="k", at="at",
+    features=[
+        gold.count(over=["1h", "1d"]), gold.mean("v", over=["1h", "7d"]), gold.max("v", over="1d"), gold.last("seq"),
+    ],
+)
+'''
+DEFINITIONS = """
+from feast import Entity, ValueType
+from lakehouse.features.view import feature_view
+from tables import bench
+
+key = Entity(name="k", join_keys=["k"], value_type=ValueType.STRING)
+load = feature_view(bench.load, entity=key, ttl=None)
+"""
+
+
+def continuous(bench: Workbench) -> Iterator[Figure]:
+    """How long an event takes to be looked up, and whether that and the memory stay as they are."""
+    from tests.online.redis_server import RedisServer
+    from tests.sources.kafka.broker import Broker
+
+    folder, minutes = bench.folder / "continuous", bench.rounds(MINUTES)
+    broker, redis = Broker(folder / "broker"), RedisServer()
+    try:
+        broker.start()
+        bench.begin()
+        words = ("-m", "benchmarks.continuous", str(folder), broker.servers, str(redis.port), str(minutes))
+        done = bench.python(*words, limit_s=minutes * 60 + 600)
+    finally:
+        broker.stop()
+        redis.close()
+    found = json.loads(done.stdout.splitlines()[-1])
+    how = (
+        f"{RATE} events a second for {minutes} minutes, {KEYS} keys, sent one by one to a topic, until a look-up gives "
+        f"what the event made of its key's windows; {found['rounds']} rounds of ingest, build and publish, the longest "
+        f"{found['longest_s']:.1f} s; CPU {found['cpu']:.2f} of 2 cores, sending and looking up included"
+    )
+    for name, goal in (("p50", P50_S), ("p95", P95_S)):
+        yield bench.figure(f"continuous: event to online, {name}", "s", found[name], goal=goal, how=how)
+    yield bench.figure(
+        "continuous: p50 in the last fifth to that in the first",
+        "×",
+        found["last"] / found["first"],
+        how=f"{found['last']:.1f} and {found['first']:.1f} s",
+    )
+    yield bench.figure(
+        "continuous: memory at the end to that after a fifth",
+        "×",
+        found["memory"][1] / found["memory"][0],
+        goal=1.25,
+        how=f"resident, Python and JVM: {found['memory'][1]:.2f} and {found['memory'][0]:.2f} GiB",
+    )
+
+
+def main(words: Sequence[str]) -> None:
+    from lakehouse.config import load_project
+    from lakehouse.features import registry
+    from lakehouse.pipeline import run
+    from lakehouse.pipeline.following import follow
+    from lakehouse.spark import open_session
+    from tests.sources.kafka.producing import Topics
+
+    folder, servers, redis, seconds = Path(words[0]), words[1], words[2], float(words[3]) * 60
+    _write(folder, servers, redis)
+    registry.register()
+    project = load_project(folder)
+    topics = Topics(open_session(project), servers)
+    topics.make("events", 2)
+    sent: list[float] = []
+    seen: list[tuple[int, float]] = []
+    over, rounds, memory = threading.Event(), list[float](), list[tuple[float, float]]()
+    began, process = time.time(), psutil.Process()
+    cpu = _cpu(process)
+    threads = [threading.Thread(target=_send, args=(topics, sent, over), daemon=True)]
+    threads.append(threading.Thread(target=_look, args=(project, seen, over), daemon=True))
+
+    def pause(_: float) -> bool:
+        memory.append((time.time() - began, _memory(process)))
+        return time.time() - began > seconds
+
+    for thread in threads:
+        thread.start()
+    while len(sent) < RATE:
+        time.sleep(0.1)
+    for report in follow(project, run, pause=pause, every=0.1):
+        if report.exit_code:
+            raise BenchmarkError("; ".join(result.note for result in report.results if result.error))
+        rounds.append(report.seconds)
+    used = _cpu(process) - cpu
+    over.set()
+    for thread in threads:
+        thread.join()
+    print(
+        json.dumps(
+            {
+                **_said(sent, seen, began),
+                "rounds": len(rounds),
+                "longest_s": max(rounds[3:]),
+                "cpu": used / (time.time() - began),
+                "memory": _ends(memory),
+            }
+        )
+    )
+
+
+def _said(sent: list[float], seen: list[tuple[int, float]], began: float) -> dict[str, float]:
+    """How long each event took, of those that were sent when all was warm and that were seen."""
+    known: dict[int, int] = {}
+    took: list[tuple[float, float]] = []
+    for seq, at in seen:
+        key = seq % KEYS
+        for one in range(known.get(key, key - KEYS) + KEYS, seq + 1, KEYS):
+            took.append((sent[one], at - sent[one]))
+        known[key] = max(known.get(key, -1), seq)
+    warm = np.array([wait for when, wait in took if when - began > WARM_S] or [np.nan])
+    fifth = max(len(warm) // 5, 1)
+    return {
+        "p50": float(np.percentile(warm, 50)),
+        "p95": float(np.percentile(warm, 95)),
+        "first": float(np.median(warm[:fifth])),
+        "last": float(np.median(warm[-fifth:])),
+    }
+
+
+def _send(topics: Any, sent: list[float], over: threading.Event) -> None:
+    begin = time.time()
+    while not over.is_set():
+        while len(sent) < (time.time() - begin) * RATE:
+            seq, now = len(sent), time.time()
+            value = {"seq": str(seq), "k": str(seq % KEYS), "v": str(seq % 997 / 7), "at": str(int(now * 1e6))}
+            topics.send_one("events", json.dumps(value).encode(), partition=seq % 2, wait=False)
+            sent.append(now)
+        time.sleep(0.01)
+
+
+def _look(project: Any, seen: list[tuple[int, float]], over: threading.Event) -> None:
+    from lakehouse.features.repository import open_store
+
+    store = None
+    asked = {"k": [str(key) for key in range(KEYS)]}
+    newest: dict[int, int] = {}
+    while not over.is_set():
+        time.sleep(0.1)
+        try:
+            store = store or open_store(project)
+            found = store.get_online_features(["load:seq_last"], asked).to_dict()["seq_last"]
+        except Exception:  # not applied yet
+            store = None
+            continue
+        now = time.time()
+        for key, seq in enumerate(found):
+            if seq is not None and seq > newest.get(key, -1):
+                newest[key] = seq
+                seen.append((seq, now))
+
+
+def _write(folder: Path, servers: str, redis: str) -> None:
+    files = {
+        "conf/base.yaml": "name: bench\nroot: lake\ntables: tables.bench\nspark: {master: 'local[2]'}\nsources:\n"
+        f'  events: {{type: kafka, servers: "{servers}", topic: events, value: json}}\n',
+        "tables/bench.py": TABLES,
+        "features/definitions.py": DEFINITIONS,
+        "features/feature_store.yaml": json.dumps(
+            {
+                "project": "bench",
+                "provider": "local",
+                "registry": {"registry_type": "sql", "path": "sqlite+project:///data/registry.db"},
+                "offline_store": {"type": "lakehouse.features.offline_store.DeltaOfflineStore"},
+                "batch_engine": {"type": "lakehouse.features.engine.DeltaEngine"},
+                "online_store": {
+                    "type": "lakehouse.online.redis.RedisOnlineStore",
+                    "connection_string": f"localhost:{redis}",
+                },
+                "entity_key_serialization_version": 3,
+            }
+        ),
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def _cpu(process: psutil.Process) -> float:
+    return float(sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True))))
+
+
+def _memory(process: psutil.Process) -> float:
+    return float(sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))) / 2**30
+
+
+def _ends(memory: list[tuple[float, float]]) -> list[float]:
+    """After a fifth of the time, and at the end; the most of three rounds each."""
+    fifth = next(spot for spot, (at, _) in enumerate(memory) if at >= memory[-1][0] / 5)
+    return [max(one for _, one in part) for part in (memory[fifth : fifth + 3], memory[-3:])]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
