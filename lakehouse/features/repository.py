@@ -22,6 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from lakehouse.config import Project
 from lakehouse.errors import DefinitionError, LakehouseError, UsageError, did_you_mean
 from lakehouse.features.downstream import remember_views
@@ -163,8 +165,10 @@ def _store(project: Project, settings: Settings) -> FeatureStore:
 
     try:
         config = RepoConfig(**settings.raw)
+        # Feast reads each when it is first asked for: a mistake in one is said now.
+        _ = config.offline_store, config.batch_engine, config.online_store
     except Exception as error:
-        raise DefinitionError(f"{settings.file}: {_first_line(error)}") from error
+        raise DefinitionError(f"{settings.file}: {_mistakes(error) or _first_line(error)}") from error
     config.repo_path = project.features.resolve()
     return FeatureStore(config=config)
 
@@ -222,6 +226,13 @@ def _apply(store: FeatureStore, settings: Settings, contents: RepoContents) -> N
 
 def _names(objects: Any) -> tuple[str, ...]:
     return tuple(sorted(one.name for one in objects))
+
+
+def _mistakes(error: Exception) -> str:
+    """What pydantic says of each setting."""
+    if not isinstance(error, ValidationError):
+        return ""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
 
 
 def _first_line(error: Exception) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from feast import FeatureStore
 from sqlalchemy import create_engine, text
 
-from lakehouse.config import Project
-from lakehouse.errors import ConfigError
-from lakehouse.features.repository import apply
+from lakehouse.config import Project, load_project
+from lakehouse.errors import ConfigError, DefinitionError
+from lakehouse.features.repository import apply, open_store
 from tests.features.conftest import make_project
 
 
@@ -66,3 +68,18 @@ def test_the_variable_wins_and_no_project_is_an_error(
     with create_engine("sqlite+project:///deep/er/r.db").connect() as connection:
         assert connection.execute(text("select 1")).scalar() == 1
     assert (project.folder / "deep" / "er" / "r.db").is_file()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("batch_engine", "ledgr"), ("offline_store", "exector"), ("online_store", "pth")]
+)
+def test_a_misspelt_setting_is_refused(project: Project, part: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project.features, folder / "features")
+    shutil.copytree(project.folder / "conf", folder / "conf")
+    file = folder / "features" / "feature_store.yaml"
+    settings = yaml.safe_load(file.read_text())
+    settings[part][name] = "x"
+    file.write_text(yaml.safe_dump(settings))
+    with pytest.raises(DefinitionError, match=name):
+        open_store(load_project(folder))
