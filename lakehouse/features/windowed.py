@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 from feast.repo_config import RepoConfig
 
-from lakehouse.delta.state import TableState, read_state
+from lakehouse.delta.state import EPOCH, FINGERPRINT, read_state
 from lakehouse.errors import NotBuiltError
 from lakehouse.features.events import Events, Within
 from lakehouse.features.reading import OpenTable, open_table
@@ -21,7 +20,7 @@ from lakehouse.kernels.answers import Answers, answers, types_of
 from lakehouse.kernels.keys import Column
 from lakehouse.kernels.tiles import column_of
 from lakehouse.kernels.windows import SECOND
-from lakehouse.tables.notes import made_of
+from lakehouse.tables.notes import made_from, made_of
 
 FEWER = 4
 """Tiles are read for training where there are so many times fewer of them than of events."""
@@ -93,10 +92,15 @@ def events_version(source: DeltaSource, tiles: OpenTable, config: RepoConfig) ->
     """Which version of the events the tiles were made of, by what their table remembers of its builds."""
     told, address = source.windows, source.table
     assert told is not None and address is not None
-    configuration = dict(tiles.delta.metadata().configuration)
-    state = TableState(tiles.id, tiles.version, configuration, {}, tiles.delta, Path(tiles.location))
-    beside = read_state(project_of(config).state(address))
-    versions = None if beside is None else made_of(beside, state)
+    project = project_of(config)
+    beside, events = read_state(project.state(address)), read_state(project.path(told.of))
+    said = tiles.delta.metadata().configuration
+    versions = None
+    if beside is not None and events is not None:
+        epoch, fingerprint = int(said.get(EPOCH, "0") or 0), said.get(FINGERPRINT, "") or ""
+        origin = made_from(address, {told.of: events.id}, epoch, fingerprint)
+        cursor = tiles.delta.transaction_version(origin)
+        versions = None if cursor is None else made_of(beside, origin, cursor)
     if versions is None or told.of not in versions:
         raise NotBuiltError(
             f"nothing says which version of {told.of} the tiles of {address} were made of",

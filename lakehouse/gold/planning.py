@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,8 +11,9 @@ from typing import Literal
 from lakehouse.delta import Look, TableState, read_state
 from lakehouse.delta.feed import NoFeedError, read_feed
 from lakehouse.errors import DefinitionError, NotBuiltError
-from lakehouse.gold.receipts import made_of
+from lakehouse.gold.receipts import last_made_of
 from lakehouse.tables import By, Table
+from lakehouse.tables.notes import made_from
 
 CHANGED = "its inputs changed"
 TIMES = {"date", "timestamp", "timestamp_ntz", "timestampNtz"}
@@ -74,8 +74,7 @@ def plan_gold(
     if absent:
         raise NotBuiltError(f"{address}: {', '.join(absent)} is not built yet", hint="Run 'lakehouse build' first.")
     versions = {name: state.version for name, state in there.items()}
-    made = ",".join(f"{name}={state.id} changed" for name, state in sorted(there.items()))
-    mark = hashlib.sha256(made.encode()).hexdigest()[:16]
+    ids = {name: state.id for name, state in there.items()}
     state = look(path)
     epoch = state.epoch if state is not None else 0
     work = Work(
@@ -96,7 +95,7 @@ def plan_gold(
         work = replace(work, action="rebuild", why="it was restored to an older version", epoch=state.version + 1)
     elif state is not None and state.rebuild:
         work = replace(work, action="rebuild", why=state.rebuild, epoch=state.version + 1)
-    work = replace(work, origin=f"{address}:{mark}:{work.epoch}:{fingerprint}")
+    work = replace(work, origin=made_from(address, ids, work.epoch, fingerprint))
     if state is None or work.action == "rebuild":
         return work
     if state.cursor(work.origin) == work.cursor:
@@ -135,7 +134,7 @@ def check_lookback(table: Table, which: str, kind: str) -> None:
 
 def _in_part(work: Work, state: TableState, memory: Path, inputs: dict[str, Path]) -> Work:
     """The same work, and which versions it starts from, or why the whole table is computed."""
-    known = made_of(memory, work.origin, state.cursor(work.origin))
+    known = last_made_of(memory, work.origin, state.cursor(work.origin))
     if known is None or known.keys() != work.versions.keys():
         return replace(work, why=f"{work.why}; the whole table, for nothing tells what it was last made of")
     changed = []

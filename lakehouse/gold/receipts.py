@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import Commit, read_state, remember_notes
-from lakehouse.tables.notes import noted
-from lakehouse.tables.quarantine import of_origin
+from lakehouse.tables.notes import made_of, noted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,14 +20,10 @@ if TYPE_CHECKING:
     from lakehouse.quality.gate import Gate
 
 
-def made_of(memory: Path, origin: str, cursor: int | None) -> dict[str, int] | None:
+def last_made_of(memory: Path, origin: str, cursor: int | None) -> dict[str, int] | None:
     """The inputs' versions at the build that left this cursor, read without a JVM; None where nothing tells them."""
     state = read_state(memory)
-    if state is None or cursor is None or "_receipt" not in state.columns:
-        return None
-    of_build = f"_kind = 'receipt' AND _batch = {cursor} AND {of_origin(origin)}"
-    found = state.rows(f"SELECT _receipt FROM t WHERE {of_build}")
-    return dict(json.loads(found[0]["_receipt"])["versions"]) if found else None
+    return None if state is None or cursor is None else made_of(state, origin, cursor)
 
 
 def record(session: SparkSession, memory: Path, work: Work, gate: Gate) -> None:

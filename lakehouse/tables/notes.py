@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
+
+from lakehouse.tables.quarantine import of_origin
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,23 +22,19 @@ class Rows(Protocol):
     def rows(self, sql: str) -> list[dict[str, Any]]: ...
 
 
-class Content(Protocol):
-    """One version of the table itself."""
-
-    @property
-    def made_under(self) -> str: ...
-
-    def cursor(self, application: str) -> int | None: ...
+def made_from(address: str, inputs: Mapping[str, str], epoch: int, fingerprint: str) -> str:
+    """The transaction id of a gold table's content: its epoch, its definition, and the ids of the inputs' tables."""
+    ids = ",".join(f"{name}={of} changed" for name, of in sorted(inputs.items()))
+    return f"{address}:{hashlib.sha256(ids.encode()).hexdigest()[:16]}:{epoch}:{fingerprint}"
 
 
-def made_of(beside: Rows, table: Content) -> dict[str, int] | None:
-    """The versions of its inputs that a gold table was made of; None where no receipt tells them."""
+def made_of(beside: Rows, origin: str, cursor: int) -> dict[str, int] | None:
+    """The inputs' versions at the build that left this cursor; None where no receipt tells them."""
     if "_receipt" not in beside.columns:
         return None
-    for row in beside.rows("SELECT _origin, _batch, _receipt FROM t WHERE _kind = 'receipt'"):
-        if row["_origin"].endswith(table.made_under) and table.cursor(row["_origin"]) == row["_batch"]:
-            return dict(json.loads(row["_receipt"])["versions"])
-    return None
+    of_build = f"_kind = 'receipt' AND _batch = {cursor} AND {of_origin(origin)}"
+    found = beside.rows(f"SELECT _receipt FROM t WHERE {of_build}")
+    return dict(json.loads(found[0]["_receipt"])["versions"]) if found else None
 
 
 def noted(rows: Iterable[Mapping[str, Any]], origin: str) -> pa.Table:
