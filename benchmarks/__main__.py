@@ -30,6 +30,7 @@ from benchmarks.planning import planning
 from benchmarks.runs import month, unchanged
 from benchmarks.serving import serving
 from benchmarks.silver import silver
+from benchmarks.tiles import tiles
 from benchmarks.workbench import Workbench, workbench
 from lakehouse.errors import LakehouseError
 
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "features_spark": features_spark,
     "online": online,
     "serving": serving,
+    "tiles": tiles,
     "continuous": continuous,
 }
 """In the order in which they run and are shown. A figure's name starts with its benchmark's, up to a colon."""
