@@ -52,8 +52,11 @@ def columns_of(told: Aggregations, given: Columns) -> Known:
     at = found[told.at]
     if not (pa.types.is_timestamp(at) or pa.types.is_date(at)):
         raise DefinitionError(f"schema=: at='{told.at}' is {at}, not a time", hint='Such as {"…": "timestamp"}.')
-    seen = {name: tuple(sample.column(name).slice(0, 100).to_pylist()) if sample is not None else () for name in found}
-    return Known(pa.schema(found), seen)
+    schema = pa.schema(found)
+    if sample is None:
+        return Known(schema, dict.fromkeys(found, ()))
+    rows = sample.select(schema.names).slice(0, 100).cast(schema, safe=False)  # times to microseconds
+    return Known(schema, {name: tuple(rows.column(name).to_pylist()) for name in schema.names})
 
 
 def conditions_of(told: Aggregations) -> list[str]:
@@ -67,6 +70,8 @@ def _needed(told: Aggregations) -> list[str]:
 
 
 def _type(name: str, given: Any) -> pa.DataType:
+    if isinstance(given, pa.DictionaryType):
+        return _type(name, given.value_type)
     if isinstance(given, pa.DataType):
         # Delta has no finer times.
         return pa.timestamp("us", given.tz) if pa.types.is_timestamp(given) else given

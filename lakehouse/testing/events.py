@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -118,11 +117,6 @@ def key_columns(told: Aggregations, schema: pa.Schema, keys: Sequence[Key]) -> l
         pa.array([key[place] for key in keys], measured(schema.field(name).type))
         for place, name in enumerate(told.entity)
     ]
-
-
-def whole(key: Key) -> bool:
-    """Whether no part of a key is nothing, or no number."""
-    return not any(part is None or (isinstance(part, float) and math.isnan(part)) for part in key)
 
 
 def _judged(told: Aggregations, raw: pa.Table) -> pa.Table:

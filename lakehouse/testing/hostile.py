@@ -19,7 +19,7 @@ NUMBER = re.compile(r"(?<![\w.'])\d+(?:\.\d+)?(?![\w'])")
 TEXT = re.compile(r"'((?:[^']|'')*)'")
 EDGES = [0.1, 0.2, 0.30000000000000004, -0.7, 3.0, -2.0, 0.0, -0.0]
 CANCEL = [1e16, -1e16, 1.0, 0.1, 1e300, -1e300, 1e-300, 5e-324, 2.0**53, 1e15]
-ODD = [math.nan, math.nan, math.inf, -math.inf, 1.5e308]
+ODD = [[math.nan], [math.inf, -math.inf], [math.nan, math.inf, -math.inf, 1.5e308]]
 TEXTS = ["", "a", "é", "two words", "a" * 70, "\U0001f600", "z"]
 TIME = datetime(2026, 3, 29, 1, tzinfo=UTC)
 MOST_INT = 2**55
@@ -36,8 +36,12 @@ class Values:
         texts = conditions_of(told)
         self.numbers = [float(one) for sql in texts for one in NUMBER.findall(sql)]
         self.texts = [one.replace("''", "'") for sql in texts for one in TEXT.findall(sql)]
+        self.times = [time for text in self.texts if (time := _as_time(text)) is not None]
         # Of odd values few, and not in every column: a sum with a NaN shows no other mistake.
-        self.odd = {name: draw.choice([0, 0, 0.03, 0.15]) for name in known.schema.names}
+        self.odd = {name: draw.choice([0, 0.05, 0.05, 0.2]) for name in known.schema.names}
+        self.odd_ones = {name: draw.choice(ODD) for name in known.schema.names}
+        self.null = {name: draw.choice([0.05, 0.1, 0.4]) for name in known.schema.names}
+        self.few = {name: draw.choice([0, 0, 0.8]) for name in known.schema.names}
         self.cancel = {name: draw.choice([0, 0.1, 0.7]) for name in known.schema.names}
         self.pools = {name: self._pool(known.schema.field(name).type, known.seen[name]) for name in told.keys}
 
@@ -45,11 +49,12 @@ class Values:
         if name in self.keys:
             pool = self.pools[name]
             return self.draw.choices(pool, SKEW[: len(pool)])[0]
-        if self.draw.random() < 0.12:
+        if self.draw.random() < self.null[name]:
             return None
         seen = self.known.seen[name]
         if seen and self.draw.random() < 0.4:
-            return self.draw.choice(seen)
+            found = self.draw.choice(seen)
+            return max(min(found, MOST_INT), -MOST_INT) if isinstance(found, int) else found
         return _maker(self.known.schema.field(name).type)(self, name)
 
     def _pool(self, kind: pa.DataType, seen: tuple[Any, ...]) -> list[Any]:
@@ -57,9 +62,9 @@ class Values:
         if pa.types.is_boolean(kind):
             return [True, False, None]
         found: list[Any] = [one for one in dict.fromkeys(seen) if one is not None][:4]
+        self.draw.shuffle(found)
         while len(found) < 4:
             found += [one for one in [self._key(kind)] if one not in found]
-        self.draw.shuffle(found)
         return [*found, None]
 
     def _key(self, kind: pa.DataType) -> Any:
@@ -69,9 +74,11 @@ class Values:
 
     def double(self, name: str) -> float:
         way = self.draw.random()
-        if way < self.odd.get(name, 0):
-            return self.draw.choice(ODD)
-        if way < self.cancel.get(name, 0):
+        if way < self.odd[name]:
+            return self.draw.choice(self.odd_ones[name])
+        if way < self.few[name]:
+            return self.draw.choice([0.0, 0.0, 1.0])
+        if way < self.cancel[name]:
             return self.draw.choice(CANCEL)
         return self.draw.choice([*EDGES, *self._beside(), self.draw.uniform(-9, 9)])
 
@@ -85,6 +92,13 @@ def _maker(kind: pa.DataType) -> Callable[[Values, str], Any]:
         if fits(kind):
             return lambda values, name: make(values, name, kind)
     return lambda values, name: None
+
+
+def _as_time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -129,12 +143,13 @@ def _bytes(values: Values, name: str, kind: pa.DataType) -> bytes:
 
 
 def _time(values: Values, name: str, kind: pa.DataType) -> datetime:
-    time = TIME + timedelta(microseconds=values.draw.choice([0, 1, -1, 3_600_000_000, values.draw.randint(0, 10**14)]))
+    apart = values.draw.choice([0, 1, -1, 3_600_000_000, values.draw.randint(0, 10**14)])
+    time = values.draw.choice([TIME, *values.times]) + timedelta(microseconds=apart)
     return time if kind.tz is not None else time.replace(tzinfo=None)
 
 
 def _date(values: Values, name: str, kind: pa.DataType) -> date:
-    return TIME.date() + timedelta(days=values.draw.randint(-3, 3))
+    return values.draw.choice([TIME, *values.times]).date() + timedelta(days=values.draw.randint(-3, 3))
 
 
 def _truth(values: Values, name: str, kind: pa.DataType) -> bool:

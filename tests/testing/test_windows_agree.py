@@ -86,9 +86,12 @@ def test_a_hop_too_many_in_the_online_store(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_sums_that_are_differences_of_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     def between(self: Exact, first: Any, after: Any) -> Exact:
+        if len(self.odd):
+            return right(self, first, after)
         running = np.concatenate([[0.0], np.cumsum(self.rounded())])
         return Exact.of(running[after] - running[first])
 
+    right = Exact.between
     monkeypatch.setattr(Exact, "between", between)
     said = found(doubles)
     assert 1 < events_in(said) < 6
