@@ -45,7 +45,7 @@ def _tied(same: Any) -> Ints:
 
 
 def _ranks(table: pa.Table) -> list[Ints]:
-    """For each column the rank of each value, null least; equal values have equal ranks."""
+    """For each column the rank of each value, null least; values of the same bits, and all NaN, have equal ranks."""
     return [_rank(table.column(name)) for name in sorted(table.column_names)]
 
 
@@ -62,4 +62,8 @@ def _rank(column: pa.ChunkedArray) -> Ints:
         return np.zeros(len(column), np.int64)
     ranks: Any = pc.rank(column, sort_keys="ascending", tiebreaker="dense")
     null = pc.is_null(column).to_numpy(zero_copy_only=False)
-    return np.where(null, 0, ranks.to_numpy(zero_copy_only=False)).astype(np.int64)
+    found = np.where(null, 0, ranks.to_numpy(zero_copy_only=False)).astype(np.int64)
+    if pa.types.is_floating(column.type):  # Arrow takes the two zeros for equal, and which one comes first is seen
+        values = column.to_numpy()
+        found = 2 * found + ((values == 0) & ~np.signbit(values))
+    return found

@@ -276,3 +276,15 @@ def test_a_sum_that_no_window_reaches_may_be_too_large() -> None:
     assert Slides(plan).values(packed, 0, ["f0", "f1"]) == [2**62, 3]
     with pytest.raises(DefinitionError, match="beyond 64 bits"):
         slides(plan, tiles, np.zeros(3, np.int64), np.full(1, -7 * HOUR * 1_000_000), TYPES)
+
+
+def test_of_two_zeros_at_one_time_the_negative_one_comes_first() -> None:
+    told = told_of([(("last_n", "v"), (5 * HOUR, HOUR), 3), (("first", "v"), (HOUR, HOUR), 1)])
+    rows = [dict.fromkeys(TYPES) | {"k": "a", "t": EPOCH, "v": value} for value in (0.0, None, -0.0)]
+    asked = pa.array(["a"]), pa.array([EPOCH + timedelta(minutes=1)], US)
+    for order in (rows, rows[::-1]):
+        events = table_of(order)
+        for how in (None, tiles_of(events, told)):
+            found = answers(told, [asked[0]], asked[1], events, how)
+            assert [str(one) for one in found["f0"].to_pylist()[0]] == ["0.0", "-0.0"]
+            assert str(found["f1"].to_pylist()[0]) == "-0.0"
