@@ -78,4 +78,6 @@ def test_train_shows_that_the_careless_join_is_false(flights_project: Project) -
     # It promises more than honest features, and keeps less than they do.
     assert calendar < real < honest < promised
     assert honest > 0.70
+    (windowed,) = re.findall(r"the windows over the origin's departures too (0\.\d{3})", printed(cells))
+    assert float(windowed) > honest
     assert plots(cells) == 2
