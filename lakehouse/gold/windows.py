@@ -60,6 +60,10 @@ def windows(
     measures: dict[tuple[str, bool], Measure] = {}
     found: dict[str, Aggregation] = {}
     for wish in features:
+        if not isinstance(wish, Wish):
+            raise DefinitionError(
+                f"{where_said}: {wish!r} is no feature", hint='Such as gold.mean("amount", over="7d").'
+            )
         measure = _measure(where_said, wish, measures)
         for one in _of_wish(where_said, wish, measure, hop):
             if one.name in found:
@@ -149,7 +153,8 @@ def _slug(condition: str) -> str:
     text = condition.lower()
     for sign, word in _SIGNS.items():
         text = text.replace(sign, f" {word} ")
-    return "_".join(re.findall(r"[a-z0-9]+", text)) or "condition"
+    name = "_".join(re.findall(r"[a-z0-9]+", text)) or "condition"
+    return f"{name}_true" if name == condition else name  # else it would be called as its column
 
 
 def _check_condition(where: str, word: str, condition: str) -> None:
