@@ -34,9 +34,10 @@ from lakehouse import gold, silver
 @silver.table(key=["at", "seq"])
 def events(bronze_events):
     """One row an event."""
+    fields = {name: F.get_json_object("value", f"$.{name}") for name in ("seq", "k", "v", "at")}
     return bronze_events.select(
-        F.col("seq").try_cast("bigint").alias("seq"), "k", F.col("v").try_cast("double").alias("v"),
-        F.timestamp_micros(F.col("at").try_cast("bigint")).alias("at"),
+        fields["seq"].try_cast("bigint").alias("seq"), fields["k"].alias("k"), fields["v"].try_cast("double").alias("v"),
+        F.timestamp_micros(fields["at"].try_cast("bigint")).alias("at"),
     )
 
 load = gold.windows(
@@ -199,7 +200,7 @@ def _look(project: Any, seen: list[tuple[int, float]], over: threading.Event) ->
 def _write(folder: Path, servers: str, redis: str) -> None:
     files = {
         "conf/base.yaml": "name: bench\nroot: lake\ntables: tables.bench\nspark: {master: 'local[2]'}\nsources:\n"
-        f'  events: {{type: kafka, servers: "{servers}", topic: events, value: json}}\n',
+        f'  events: {{type: kafka, servers: "{servers}", topic: events, value: text}}\n',
         "tables/bench.py": TABLES,
         "features/definitions.py": DEFINITIONS,
         "features/feature_store.yaml": json.dumps(
