@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import ConservationError
-from lakehouse.features.seeing import Sight, content_of
+from lakehouse.features.seeing import Knowing, Sight, content_of
 from lakehouse.kernels.asof import latest
 from lakehouse.kernels.decimals import nearest_doubles
 from lakehouse.kernels.keys import Column
@@ -38,6 +38,7 @@ class View:
     """The table's columns that are handed back, in order."""
     schema: pa.Schema
     """The rows in the types in which training gets them."""
+    knowing: Knowing | None = None
 
     @property
     def struct(self) -> pa.DataType:
@@ -156,5 +157,7 @@ def _seen(view: View, asked: pa.Table, times: Column, parts: list[pa.RecordBatch
         read = pa.Table.from_batches(parts)
         columns = [nearest_doubles(column) for column in read.columns]
         table = pa.Table.from_arrays(columns, names=read.column_names).cast(schema).combine_chunks()
+    if view.knowing is not None:
+        table = view.knowing.of(table, view.sight.time)
     spots = view.sight.spots([asked.column(name) for name in view.keys], times, table)
     return table, pa.array(spots, mask=spots < 0)

@@ -83,8 +83,6 @@ def of_frame(
             "entity rows are a Spark frame, but offline_store has executor: process",
             hint="Leave it at auto, or give the rows as pandas or Arrow: frame.toArrow().",
         )
-    if any(one.known is not None for one in wanted):
-        raise _unknown()
     columns = tuple(given.columns)
     if doubled := sorted({name for name in columns if columns.count(name) > 1}):
         raise DefinitionError(f"the entity rows have more than one column called {', '.join(doubled)}")
@@ -105,21 +103,10 @@ def _executor(config: RepoConfig) -> str:
     return str(getattr(config.offline_store, "executor", "auto"))
 
 
-def _unknown() -> UsageError:
-    return UsageError(
-        "known_by() is answered in process, not by Spark",
-        hint="Give the entity rows as pandas or Arrow, with offline_store: {executor: process}.",
-    )
-
-
 def _session(config: RepoConfig, wanted: Sequence[Wanted], notes: list[str]) -> SparkSession | None:
     """The session that makes the rows; None: they are made in process."""
     executor = _executor(config)
     if executor == "process":
-        return None
-    if any(one.known is not None for one in wanted):
-        if executor == "spark":
-            raise _unknown()
         return None
     rows = sum(one.opened.rows for one in wanted)
     if executor == "auto" and (rows < MANY or find_spec("pyspark") is None):
@@ -177,7 +164,8 @@ def _asked(given: DataFrame) -> Entities:
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    from lakehouse.features.spark_rows import ROW, Entities, unreadable
+    from lakehouse.features.spark_rows import ROW, Entities
+    from lakehouse.features.spark_tables import unreadable
 
     schema = to_arrow_schema(given.schema, timezone="UTC")
     time = time_column({field.name: pa.types.is_timestamp(field.type) for field in schema})
@@ -211,7 +199,8 @@ def _collected(made: Entities, names: Sequence[str]) -> pa.Table:
     """The columns of the rows, in order, in the types that training gets."""
     from pyspark.errors import PySparkException
 
-    from lakehouse.features.spark_rows import ROW, WHOLE_BATCHES, settings, unreadable
+    from lakehouse.features.spark_rows import ROW, WHOLE_BATCHES, settings
+    from lakehouse.features.spark_tables import unreadable
 
     columns = [made.column(name) for name in names]
     frame = made.frame.select(ROW, *columns)

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +19,7 @@ from feast.repo_config import RepoConfig
 from lakehouse.delta.state import TableState
 from lakehouse.errors import DefinitionError, UsageError
 from lakehouse.features.reading import OpenTable, open_table
-from lakehouse.features.seeing import FROM, UNTIL
+from lakehouse.features.seeing import FROM, UNTIL, Knowing
 from lakehouse.features.source import DeltaSource, project_of
 from lakehouse.kernels.times import UTC_TIME
 from lakehouse.tables.beside import ORIGIN
@@ -79,50 +78,55 @@ class Known:
     ended: tuple[tuple[OpenTable, int], ...] = ()
     """Tables with the rows that ended, and up to which batch they belong to this version."""
 
+    @property
+    def since(self) -> str:
+        """The table's column with when a row was known."""
+        own = self.source.known_at
+        return self.source.stored(own) if own else FROM
+
     def rows(self, columns: list[str], time: str, read: Read) -> tuple[pa.Table, str]:
         """The rows with FROM and UNTIL (UTC; null: it still holds), and what is to be said of them."""
-        own = self.source.known_at
-        since = self.source.stored(own) if own else FROM
-        table = read(self.opened, [*columns, time, since], "")
-        if table.column(since).null_count:
-            missing = table.column(since).null_count
-            raise DefinitionError(
-                f"'{self.name}': {missing} row(s) of {self.opened.label} have no '{since}', so when they were known "
-                "can't be said",
-                hint="Fill it in, or ask without known_by().",
-            )
+        table = read(self.opened, [*columns, time, self.since], "")
+        missing = table.column(self.since).null_count
         parts = [table.append_column(UNTIL, pa.nulls(table.num_rows, UTC_TIME))]
         for kept, upto in self.ended:
-            gone = read(kept, [*columns, time, since, UNTIL], f"{UPTO} <= {upto}")
+            gone = read(kept, [*columns, time, self.since, UNTIL], f"{UPTO} <= {upto}")
             parts.append(gone.select(parts[0].column_names))
         table = pa.concat_tables(parts)
-        from_, at = table.column(since).cast(UTC_TIME), table.column(time)
-        backfill = pc.less_equal(from_, pa.scalar(self._backfilled, UTC_TIME)) if self._backfilled else None
-        said = ""
-        if backfill is not None:
-            number = pc.sum(backfill).as_py() or 0
-            said = f"'{self.name}': {number} row(s) of a first load or backfill count as known at their event time"
-            from_ = pc.if_else(backfill, at, from_)
-            said = said if number else ""
-        if since in columns:
-            table = table.append_column(FROM, from_)
-        else:
-            table = table.set_column(table.column_names.index(since), FROM, from_)
-        if self.by is not None:
-            by = pa.scalar(self.by, UTC_TIME)
-            until = table.column(UNTIL)
-            table = table.filter(pc.and_(pc.less_equal(from_, by), pc.fill_null(pc.greater(until, by), True)))
-        return table, said
 
-    @cached_property
-    def _backfilled(self) -> datetime | None:
-        """Up to when what was known is a first load or a backfill."""
-        declared = self.source.backfilled_until
-        if self.source.known_at:
-            return declared
-        firsts = [pc.min(one.read([FROM]).column(FROM)).as_py() for one in (self.opened, *(e[0] for e in self.ended))]
-        first = min((one for one in firsts if one is not None), default=None)
-        return max((one for one in (declared, first) if one is not None), default=None)
+        def least(tables: Sequence[OpenTable]) -> datetime | None:
+            firsts = [pc.min(one.read([FROM]).column(FROM)).as_py() for one in tables]
+            return min((one for one in firsts if one is not None), default=None)
+
+        knowing = self.knowing(least)
+        early = 0
+        if knowing.backfilled is not None:
+            since = table.column(self.since).cast(UTC_TIME)
+            early = pc.sum(pc.less_equal(since, pa.scalar(knowing.backfilled, UTC_TIME))).as_py() or 0
+        said = self.told(missing, early)
+        return knowing.of(table, time), said
+
+    def knowing(self, least: Callable[[Sequence[OpenTable]], datetime | None]) -> Knowing:
+        """``least`` finds the first FROM of some tables: up to then what was known is a first load."""
+        found = [self.source.backfilled_until]
+        if not self.source.known_at:
+            found.append(least([self.opened, *(kept for kept, _ in self.ended)]))
+        return Knowing(self.since, max((one for one in found if one is not None), default=None), self.by)
+
+    def told(self, missing: int, early: int) -> str:
+        """What is to be said of rows that were read: how many have no ``since``, how many are of a backfill.
+
+        Raises DefinitionError where one has none.
+        """
+        if missing:
+            raise DefinitionError(
+                f"'{self.name}': {missing} row(s) of {self.opened.label} have no '{self.since}', so when they were "
+                "known can't be said",
+                hint="Fill it in, or ask without known_by().",
+            )
+        if not early:
+            return ""
+        return f"'{self.name}': {early} row(s) of a first load or backfill count as known at their event time"
 
 
 def knowledge(name: str, source: DeltaSource, opened: OpenTable, config: RepoConfig, wish: Asked) -> Known:

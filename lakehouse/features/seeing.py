@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +12,36 @@ import pyarrow.compute as pc
 from lakehouse.kernels.asof import asof_join
 from lakehouse.kernels.keys import Column, Ints
 from lakehouse.kernels.ties import Content
+from lakehouse.kernels.times import UTC_TIME
 
 FROM, UNTIL = "_known_from", "_known_until"
 NAIVE = pa.timestamp("us")
+
+
+@dataclass(frozen=True)
+class Knowing:
+    """From when to when rows hold, by what a table says of itself."""
+
+    since: str
+    """The table's column with when a row was known."""
+    backfilled: datetime | None
+    """Rows that were known by then are a first load or a backfill: they count as known at their event time."""
+    by: datetime | None
+    """By when rows must have been known; None: by the time of each entity row."""
+
+    def of(self, table: pa.Table, time: str) -> pa.Table:
+        """The rows with FROM, in UTC; with ``by`` just those that held then. They come with ``since`` and UNTIL."""
+        since, at = table.column(self.since).cast(UTC_TIME), table.column(time)
+        if self.backfilled is not None:
+            since = pc.if_else(pc.less_equal(since, pa.scalar(self.backfilled, UTC_TIME)), at, since)
+        if FROM in table.column_names:
+            table = table.set_column(table.column_names.index(FROM), FROM, since)
+        else:
+            table = table.append_column(FROM, since)
+        if self.by is None:
+            return table
+        by, until = pa.scalar(self.by, UTC_TIME), table.column(UNTIL)
+        return table.filter(pc.and_(pc.less_equal(since, by), pc.fill_null(pc.greater(until, by), True)))
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakehouse.errors import ConservationError, LakehouseError, StorageError
 from lakehouse.features.bucket import CELL, INPUT, KEY, Bucket, Newest, View
-from lakehouse.features.retrieval import Span, Wanted, bounds_of
+from lakehouse.features.retrieval import Span, Wanted
+from lakehouse.features.seeing import UNTIL, Knowing
 from lakehouse.features.skew import column, hot_keys, in_cells
+from lakehouse.features.spark_tables import knowing_of, rows_of
 from lakehouse.kernels.keys import comparable
 from lakehouse.kernels.times import UTC_TIME
 
@@ -32,8 +33,6 @@ ROWS_A_KEY = ROWS_A_BUCKET
 """A key with more entity rows, or more rows of one view, is split."""
 FEWEST = 50_000
 """Buckets with fewer rows than this cost more than they save."""
-SAID = f"{ConservationError.__module__}.{ConservationError.__qualname__}: "
-"""How a traceback of Python begins what a worker says of entity rows."""
 AS_DATA = {"spark.sql.execution.arrow.localRelationThreshold": "0"}
 """Arrow tables become data, not a part of the plan, which Spark would copy row by row each time it looks at it."""
 WHOLE_BATCHES = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
@@ -87,7 +86,9 @@ def _met(
     from pyspark.sql.pandas.types import from_arrow_type
     from pyspark.sql.types import StructField, StructType
 
-    views = [_view(one, entities, keys) for one in wanted]
+    told = [knowing_of(spark, one, entities.span) for one in wanted]
+    notes += [said for _, said in told if said]
+    views = [_view(one, entities, keys, knowing) for one, (knowing, _) in zip(wanted, told, strict=True)]
     hashed = _hashed(entities, keys, wanted)
     own = [entities.column(key) for key in keys]
     key = hashed(entities.frame, own)
@@ -97,7 +98,7 @@ def _met(
     asked = entities.frame.withColumn(KEY, key)
     frames = []
     for one, view in zip(wanted, views, strict=True):
-        frame = _read(spark, one, view, entities.span)
+        frame = rows_of(spark, one, view.schema.names, entities.span)
         frames.append(frame.withColumn(KEY, hashed(frame, [one.keys[key] for key in keys])))
     counts = [entities.rows, *(one.opened.rows for one in wanted)]
     hot = []
@@ -165,37 +166,17 @@ def _run(bucket: Bucket | Newest) -> Callable[[Iterator[pa.RecordBatch]], Iterat
     return lambda batches: bucket(batches)  # Spark wants a function
 
 
-def _view(one: Wanted, entities: Entities, keys: tuple[str, ...]) -> View:
+def _view(one: Wanted, entities: Entities, keys: tuple[str, ...], knowing: Knowing | None) -> View:
     features = tuple(one.source.stored(feature) for feature in one.features)
     names = [*one.keys.values(), one.time, *([one.created] if one.created else []), *one.telling, *features]
     one.opened.require(names, f"a column of '{one.name}'")
+    names += [knowing.since] if knowing else []
     schema = pa.schema([one.opened.schema.field(name) for name in dict.fromkeys(names)])
+    schema = schema.append(pa.field(UNTIL, UTC_TIME)) if knowing else schema
     for key, stored in one.keys.items():
         _check(entities.schema.field(key).type, schema.field(stored).type)
     sight = replace(one.sight, keys=(CELL, *one.sight.keys))
-    return View(sight, (CELL, *(entities.column(key) for key in one.keys)), features, schema)
-
-
-def _read(spark: SparkSession, one: Wanted, view: View, span: Span) -> DataFrame:
-    """The rows that may be seen, at the version that was opened; types are the workers' matter."""
-    from pyspark.errors import PySparkException
-    from pyspark.sql import functions as F
-
-    try:
-        reader = spark.read.format("delta").option("versionAsOf", str(one.opened.version))
-        frame = reader.load(one.opened.location)
-        frame = frame.select(*(column(name) for name in view.schema.names))
-        for name in (*one.keys.values(), one.time):
-            frame = frame.where(column(name).isNotNull())
-        if frame.schema[one.time].dataType.typeName() == "timestamp":
-            start, end = bounds_of(span, one.ttl)
-            if start is not None:
-                frame = frame.where(column(one.time) >= F.timestamp_micros(F.lit(_micros(start))))
-            if end is not None:
-                frame = frame.where(column(one.time) <= F.timestamp_micros(F.lit(_micros(end))))
-    except PySparkException as error:
-        raise unreadable(error) from error
-    return frame
+    return View(sight, (CELL, *(entities.column(key) for key in one.keys)), features, schema, knowing)
 
 
 def _hashed(
@@ -251,18 +232,6 @@ def _sample(kind: pa.DataType) -> pa.Array | None:
 def _buckets(spark: SparkSession, rows: int) -> int:
     parallel = int(spark.conf.get("spark.sql.shuffle.partitions") or 2)
     return max(-(-rows // ROWS_A_BUCKET), min(parallel, -(-rows // FEWEST)), 1)
-
-
-def _micros(time: Any) -> int:
-    return int(pa.scalar(time, UTC_TIME).value)
-
-
-def unreadable(error: Exception) -> LakehouseError:
-    """What Spark raised, in words; what a worker of ours said of the entity rows, as it said it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if said := [line.partition(SAID)[2] for line in lines if line.startswith(SAID)]:
-        return ConservationError(said[0], hint="Give the frame after localCheckpoint(), or write it first.")
-    return StorageError(f"Spark could not make the training set: {lines[0]}", hint="Spark's own log says more.")
 
 
 @contextmanager

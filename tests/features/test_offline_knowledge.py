@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,11 +16,15 @@ from feast.types import Int64
 
 from lakehouse.config import Project
 from lakehouse.errors import DefinitionError, UsageError
+from lakehouse.features import spark_rows
 from lakehouse.features.knowledge import known_by
 from lakehouse.features.repository import apply, open_store
 from lakehouse.features.source import DeltaSource
 from tests.features.conftest import DAY, START, US, day
 from tests.online.stores import applied, feast_store, keys_of, online_store, view_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ORIGIN = "silver.orders:of:0:"
 """As silver names what a table was made under: it ends with the epoch and the fingerprint."""
@@ -102,12 +106,21 @@ def oracle(shop: str, asked: datetime, rows: list[Row], by: datetime | None) -> 
     return best and best[1]
 
 
-@pytest.mark.parametrize("by", [None, START + 2 * DAY, START + 3 * DAY - HOUR])
-def test_a_row_is_seen_as_it_was_known(world: tuple[FeatureStore, list[Row]], by: datetime | None) -> None:
-    store, rows = world
+MOMENTS = [None, START + 2 * DAY, START + 3 * DAY - HOUR]
+
+
+def questions() -> tuple[list[tuple[str, datetime]], pa.Table]:
     times = [START + hours * HOUR for hours in range(-96, 200, 8)]
     asked = [(shop, time) for shop in ("a", "b", "c") for time in times]
-    frame = pa.table({"shop": [shop for shop, _ in asked], "event_timestamp": pa.array([at for _, at in asked], US)})
+    return asked, pa.table(
+        {"shop": [one for one, _ in asked], "event_timestamp": pa.array([at for _, at in asked], US)}
+    )
+
+
+@pytest.mark.parametrize("by", MOMENTS)
+def test_a_row_is_seen_as_it_was_known(world: tuple[FeatureStore, list[Row]], by: datetime | None) -> None:
+    store, rows = world
+    asked, frame = questions()
     with known_by(by):
         job = store.get_historical_features(frame, ["orders:total"])
     got = job.to_arrow()["total"].to_pylist()
@@ -116,6 +129,67 @@ def test_a_row_is_seen_as_it_was_known(world: tuple[FeatureStore, list[Row]], by
     assert job.notes == (f"'orders': {first} row(s) of a first load or backfill count as known at their event time",)
     now = store.get_historical_features(frame, ["orders:total"]).to_arrow()["total"].to_pylist()
     assert now != got  # what is in the table now is another answer
+
+
+@pytest.mark.parametrize("most", [1_000, 3])
+@pytest.mark.parametrize("by", MOMENTS)
+def test_spark_knows_the_same(
+    spark: SparkSession,
+    world: tuple[FeatureStore, list[Row]],
+    by: datetime | None,
+    most: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, rows = world
+    asked, frame = questions()
+    monkeypatch.setattr(spark_rows, "ROWS_A_KEY", most)
+    monkeypatch.setattr(store.config.offline_store, "executor", "spark")
+    with known_by(by):
+        sent = store.get_historical_features(frame, ["orders:total"])
+        own = store.get_historical_features(spark.createDataFrame(frame), ["orders:total"])
+    expected = [oracle(shop, time, rows, by) for shop, time in asked]
+    for job in (sent, own):
+        assert job.to_arrow()["total"].to_pylist() == expected
+        assert "of a first load or backfill" in job.notes[0]
+        assert ("split" in job.notes[1]) == (most == 3)
+
+
+@pytest.mark.parametrize("kind", [US, pa.timestamp("us"), pa.date32()])
+def test_spark_says_the_same_of_a_source_that_knows(
+    spark: SparkSession, world: tuple[FeatureStore, list[Row]], project: Project, kind: pa.DataType
+) -> None:
+    store, _ = world
+    known = pa.array([day(10), day(11), day(20), day(12)], US).cast(kind)
+    rows = pa.table({"shop": ["a"] * 4, "at": pa.array([day(1), day(2), day(3), day(2)], US), "total": [1, 2, 3, 4]})
+    place = f"kinds_{kind}".replace("[", "").replace("]", "").replace(", ", "_")
+    write_deltalake(project.folder / place, rows.append_column("seen", known))
+    view = store.get_feature_view("orders")
+    before = view.batch_source
+    view.batch_source = DeltaSource(
+        name=place, path=f"../{place}", timestamp_field="at", known_at="seen", backfilled_until=day(11)
+    )
+    store.apply([view])
+    try:
+        asked = pa.table({"shop": ["a"] * 20, "event_timestamp": pa.array([day(1 + n) for n in range(20)], US)})
+        got = {}
+        for executor in ("process", "spark"):
+            store.config.offline_store.executor = executor
+            for by in (None, day(9), day(11), day(12)):
+                with known_by(by):
+                    job = store.get_historical_features(asked, ["orders:total"])
+                got[executor, by] = job.to_arrow()["total"].to_pylist(), job.notes[0]
+        for (executor, by), one in got.items():
+            assert one == got["process", by], (executor, by)
+        assert len({str(one) for one in got.values()}) > 1
+        write_deltalake(project.folder / place, rows.append_column("seen", pa.nulls(4, kind)).slice(2), mode="append")
+        with known_by():
+            job = store.get_historical_features(asked, ["orders:total"])
+        with pytest.raises(DefinitionError, match=r"2 row.* have no 'seen'"):
+            job.to_arrow()
+    finally:
+        store.config.offline_store.executor = "auto"
+        view.batch_source = before
+        store.apply([view])
 
 
 def test_a_declared_backfill_and_a_missing_time(project: Project, world: tuple[FeatureStore, list[Row]]) -> None:

@@ -16,7 +16,6 @@ from feast import FeatureStore
 
 from lakehouse.errors import ConservationError, DefinitionError, UsageError
 from lakehouse.features import spark_rows
-from lakehouse.features.knowledge import known_by
 from tests.features.conftest import US
 from tests.features.test_offline_cases import FIRST, FORMS, Row, as_table, feature_rows, open_world, oracle, questions
 
@@ -135,8 +134,6 @@ def test_what_spark_can_not_do_is_refused(spark: SparkSession, world: tuple[Feat
     frame = pd.DataFrame({"number": [1], "letter": ["a"], "event_timestamp": [FIRST]})
     given = spark.createDataFrame(frame)
     store.config.offline_store.executor = "auto"
-    with known_by(), pytest.raises(UsageError, match="in process"):
-        store.get_historical_features(given, ["kept:id"])
     with pytest.raises(UsageError, match="in memory"):
         ask(store, "spark", frame).to_spark_df()
     with pytest.raises(UsageError, match="executor: process"):
