@@ -29,6 +29,7 @@ from benchmarks.planning import planning
 from benchmarks.runs import month, unchanged
 from benchmarks.serving import serving
 from benchmarks.silver import silver
+from benchmarks.windows import windows
 from benchmarks.workbench import Workbench, workbench
 from lakehouse.errors import LakehouseError
 
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "gold": gold,
     "features": features,
     "features_spark": features_spark,
+    "windows": windows,
     "online": online,
     "serving": serving,
 }
