@@ -100,7 +100,7 @@ def definition(draw: random.Random, number: int) -> Table:
         hop=draw.choice(["auto", "auto", "5m", "1h", "1d"]),
         where=draw.choice(["", "n <> 3"]),
         bucket=draw.choice(["", "", "shop"]),
-        features=draw.sample(wishes, draw.randrange(1, 5)),
+        features=draw.sample(wishes, draw.randrange(6, 12)),
     )
 
 
@@ -111,7 +111,7 @@ def streams(folder: Path, seed: int, many: int) -> tuple[FeatureStore, list[Stre
     conf.write_text("name: streams\nroot: lake\ntables: jobs.streams\nsources: {}\n")
     project, draw, found = load_project(folder), random.Random(seed), []
     for number in (*range(1, many, 2), *range(0, many, 2)):
-        rows = [one_event(draw, place) for place in range(draw.choice([0, 1, 200, 300, 300]))]
+        rows = [one_event(draw, place) for place in range(draw.choice([0, 1, *[200, 300] * 4]))]
         rows += [{**row, "id": -1} for row in draw.sample(rows, len(rows) // 5)]  # the same once more
         table = definition(draw, number)
         told = table.windows
