@@ -31,6 +31,7 @@ from benchmarks.runs import month, unchanged
 from benchmarks.serving import serving
 from benchmarks.silver import silver
 from benchmarks.tiles import tiles
+from benchmarks.windows import windows
 from benchmarks.workbench import Workbench, workbench
 from lakehouse.errors import LakehouseError
 
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[Workbench], Iterator[Figure]]] = {
     "gold": gold,
     "features": features,
     "features_spark": features_spark,
+    "windows": windows,
     "online": online,
     "serving": serving,
     "tiles": tiles,

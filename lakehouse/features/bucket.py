@@ -6,9 +6,10 @@ imported here: a worker starts with what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +28,23 @@ OUT_ROWS = 100_000
 """Rows that are handed back at a time."""
 
 
+class Side(Protocol):
+    """What the entity rows meet in a bucket: a view, of one input or more."""
+
+    @property
+    def inputs(self) -> tuple[pa.Schema, ...]: ...
+
+    @property
+    def fields(self) -> tuple[pa.Field, ...]:
+        """The features, in order."""
+
+    def columns(self, asked: pa.Table, times: Column, parts: Sequence[Sequence[pa.RecordBatch]]) -> list[Column]:
+        """The features at each entity row; ``parts`` are the rows of each of ``inputs``, with their CELL."""
+
+
 @dataclass(frozen=True)
 class View:
-    """One view's rows in a bucket."""
+    """One view's rows in a bucket, of which each entity row sees one."""
 
     sight: Sight
     keys: tuple[str, ...]
@@ -41,20 +56,62 @@ class View:
     knowing: Knowing | None = None
 
     @property
-    def struct(self) -> pa.DataType:
-        return pa.struct(list(self.schema))
+    def inputs(self) -> tuple[pa.Schema, ...]:
+        return (self.schema,)
+
+    @property
+    def fields(self) -> tuple[pa.Field, ...]:
+        return tuple(self.schema.field(feature) for feature in self.features)
+
+    def columns(self, asked: pa.Table, times: Column, parts: Sequence[Sequence[pa.RecordBatch]]) -> list[Column]:
+        table, index = self.seen(asked, times, parts[0])
+        return [table.column(name).take(index) for name in self.features]
+
+    def seen(self, asked: pa.Table, times: Column, parts: Sequence[pa.RecordBatch]) -> tuple[pa.Table, pa.Array]:
+        """The view's rows, and which of them each entity row sees."""
+        schema = self.schema.append(pa.field(CELL, pa.int32()))
+        table = schema.empty_table()
+        if parts:
+            read = pa.Table.from_batches(parts)
+            columns = [nearest_doubles(column) for column in read.columns]
+            table = pa.Table.from_arrays(columns, names=read.column_names).cast(schema).combine_chunks()
+        if self.knowing is not None:
+            table = self.knowing.of(table, self.sight.time)
+        spots = self.sight.spots([asked.column(name) for name in self.keys], times, table)
+        return table, pa.array(spots, mask=spots < 0)
+
+
+@dataclass(frozen=True)
+class Parted:
+    """A view of which some keys are split: the row that is seen comes back whole, for :class:`Newest` to choose."""
+
+    view: View
+
+    @property
+    def inputs(self) -> tuple[pa.Schema, ...]:
+        return self.view.inputs
+
+    @property
+    def fields(self) -> tuple[pa.Field, ...]:
+        return (pa.field("row", pa.struct(list(self.view.schema))),)
+
+    def columns(self, asked: pa.Table, times: Column, parts: Sequence[Sequence[pa.RecordBatch]]) -> list[Column]:
+        table, index = self.view.seen(asked, times, parts[0])
+        taken = table.select(self.view.schema.names).take(index).combine_chunks()
+        columns = [column.combine_chunks() for column in taken.columns]
+        return [pa.StructArray.from_arrays(columns, fields=list(taken.schema), mask=pc.is_null(index))]
 
 
 @dataclass(frozen=True)
 class Bucket:
     """Called with the batches of one bucket. Their columns: CELL, INPUT, then slots that the inputs share.
 
-    Each row belongs to one input: 0 are the entity rows, then come the views. Rows meet only within their cell. The
-    entity rows come back, each as often as it came, with one column for each feature after their own, in no particular
-    order.
+    Each row belongs to one input: 0 are the entity rows, then come those of the sides. Rows meet only within their
+    cell. The entity rows come back, each as often as it came, with one column for each feature after their own, in no
+    particular order.
     """
 
-    views: tuple[View, ...]
+    sides: tuple[Side, ...]
     layouts: tuple[tuple[int, ...], ...]
     """For each input the slots of its columns, in order."""
     time: str
@@ -64,11 +121,9 @@ class Bucket:
     """The entity rows' columns."""
     within: tuple[datetime | None, datetime | None]
     """The first and last time of an entity row: the views' rows were read for these. None: for any."""
-    parted: bool = False
-    """Whether some keys are split: then a view's whole row comes back, as a struct, for :class:`Newest` to choose."""
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        names = [self.given, *(view.schema.names for view in self.views)]
+        names = [self.given, *(schema.names for side in self.sides for schema in side.inputs)]
         inputs: list[list[pa.RecordBatch]] = [[] for _ in names]
         for batch in batches:
             number = batch.column(1).to_numpy()
@@ -84,12 +139,10 @@ class Bucket:
         times = times if self.unit is None else times.cast(self.unit)
         self._require_within(times)
         answer = asked.select(self.given)
-        for number, (view, parts) in enumerate(zip(self.views, rows, strict=True)):
-            table, index = _seen(view, asked, times, parts)
-            if self.parted:
-                answer = answer.append_column(f"view{number}", _structs(table.select(view.schema.names), index))
-            else:
-                answer = _with_features(answer, number, view, table, index)
+        for number, side in enumerate(self.sides):
+            own, rows = rows[: len(side.inputs)], rows[len(side.inputs) :]
+            for place, values in enumerate(side.columns(asked, times, own)):
+                answer = answer.append_column(f"view{number}_{place}", values)
         yield from answer.to_batches(max_chunksize=OUT_ROWS)
 
     def _require_within(self, times: Column) -> None:
@@ -100,7 +153,8 @@ class Bucket:
         if ends["min"] < first or ends["max"] > last:
             raise ConservationError(
                 "the entity rows are other ones than when the features were asked for: a frame that gives other times "
-                "each time it is computed"
+                "each time it is computed",
+                hint="Give the frame after localCheckpoint(), or write it first.",
             )
 
 
@@ -133,31 +187,7 @@ class Newest:
             spots = latest([of], found.column(sight.time), created=made, content=content)
             index = np.full(len(rows), -1, np.int64)
             index[np.searchsorted(rows, of.to_numpy()[spots])] = spots
-            answer = _with_features(answer, number, view, found, pa.array(index, mask=index < 0))
+            taken = pa.array(index, mask=index < 0)
+            for place, name in enumerate(view.features):
+                answer = answer.append_column(f"view{number}_{place}", found.column(name).take(taken))
         yield from answer.to_batches(max_chunksize=OUT_ROWS)
-
-
-def _with_features(answer: pa.Table, number: int, view: View, table: pa.Table, index: pa.Array) -> pa.Table:
-    for place, name in enumerate(view.features):
-        answer = answer.append_column(f"view{number}_{place}", table.column(name).take(index))
-    return answer
-
-
-def _structs(table: pa.Table, index: pa.Array) -> pa.Array:
-    taken = table.take(index).combine_chunks()
-    columns = [column.combine_chunks() for column in taken.columns]
-    return pa.StructArray.from_arrays(columns, fields=list(table.schema), mask=pc.is_null(index))
-
-
-def _seen(view: View, asked: pa.Table, times: Column, parts: list[pa.RecordBatch]) -> tuple[pa.Table, pa.Array]:
-    """A view's rows, and which of them each entity row sees."""
-    schema = view.schema.append(pa.field(CELL, pa.int32()))
-    table = schema.empty_table()
-    if parts:
-        read = pa.Table.from_batches(parts)
-        columns = [nearest_doubles(column) for column in read.columns]
-        table = pa.Table.from_arrays(columns, names=read.column_names).cast(schema).combine_chunks()
-    if view.knowing is not None:
-        table = view.knowing.of(table, view.sight.time)
-    spots = view.sight.spots([asked.column(name) for name in view.keys], times, table)
-    return table, pa.array(spots, mask=spots < 0)

@@ -108,7 +108,7 @@ def _session(config: RepoConfig, wanted: Sequence[Wanted], notes: list[str]) -> 
     executor = _executor(config)
     if executor == "process":
         return None
-    rows = sum(one.opened.rows for one in wanted)
+    rows = sum(one.opened.rows if one.windows is None else one.windows.events.opened.rows for one in wanted)
     if executor == "auto" and (rows < MANY or find_spec("pyspark") is None):
         return None
     from pyspark.sql import SparkSession
@@ -132,7 +132,8 @@ def _session(config: RepoConfig, wanted: Sequence[Wanted], notes: list[str]) -> 
 
 def _sent(spark: SparkSession, rows: EntityRows, wanted: Sequence[Wanted]) -> Entities:
     """Just the times and the keys of entity rows in memory; their other columns stay here."""
-    from lakehouse.features.spark_rows import AS_DATA, ROW, Entities, settings
+    from lakehouse.features.spark_rows import ROW, Entities
+    from lakehouse.features.spark_settings import AS_DATA, settings
 
     times: Column = rows.times
     ticks(times)  # raises for what is no time
@@ -199,7 +200,8 @@ def _collected(made: Entities, names: Sequence[str]) -> pa.Table:
     """The columns of the rows, in order, in the types that training gets."""
     from pyspark.errors import PySparkException
 
-    from lakehouse.features.spark_rows import ROW, WHOLE_BATCHES, settings
+    from lakehouse.features.spark_rows import ROW
+    from lakehouse.features.spark_settings import WHOLE_BATCHES, settings
     from lakehouse.features.spark_tables import unreadable
 
     columns = [made.column(name) for name in names]

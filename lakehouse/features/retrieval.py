@@ -151,7 +151,8 @@ def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str
     if one.windows is not None:
         asked = {stored: rows.table.column(name) for name, stored in one.keys.items()}
         entity = [asked[name] for name in one.windows.told.entity]
-        yield from one.windows.answers(entity, rows.times, one.features, rows.span()).items()
+        found = one.windows.answers(entity, rows.times, one.features, rows.span())
+        yield from ((feature, found[feature]) for feature in one.features)
         return
     columns = {feature: one.source.stored(feature) for feature in one.features}
     start, end = bounds_of(rows.span(), one.ttl)

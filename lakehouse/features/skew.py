@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from lakehouse.features.bucket import CELL, KEY
 
 if TYPE_CHECKING:
@@ -32,20 +34,25 @@ class Hot:
     """How many more rows there are because it is split."""
 
 
-def hot_keys(entities: DataFrame, views: Sequence[DataFrame], most: int) -> list[Hot]:
-    """The keys with more than ``most`` entity rows, or more rows of one view. Frames have their hashes in KEY."""
+def hot_keys(entities: DataFrame, views: Sequence[DataFrame], most: int, *, together: bool = False) -> list[Hot]:
+    """The keys with more than ``most`` entity rows, or more rows of one view. Frames have their hashes in KEY.
+
+    ``together``: just entity rows are split, and each cell of a key has all rows of the views.
+    """
     from pyspark.sql import functions as F
 
     keys = [frame.select(KEY, F.lit(number).alias("input")) for number, frame in enumerate((entities, *views))]
     counted = reduce(lambda one, other: one.unionAll(other), keys).groupBy(KEY, "input").count()
     counts: dict[int, dict[int, int]] = defaultdict(dict)
-    large = counted.groupBy(KEY).agg(F.max("count").alias("most")).where(F.col("most") > most).select(KEY)
+    large = counted.where("input = 0") if together else counted
+    large = large.groupBy(KEY).agg(F.max("count").alias("most")).where(F.col("most") > most).select(KEY)
     for row in counted.join(large, KEY, "left_semi").collect():
         counts[row[KEY]][row["input"]] = row["count"]
     found = []
     for key, inputs in sorted(counts.items()):
         own, theirs = inputs.pop(0, 0), list(inputs.values())
         asked, seen = -(-own // most) or 1, max((-(-rows // most) for rows in theirs), default=1)
+        seen = 1 if together else seen
         found.append(Hot(key, asked, seen, own * (seen - 1) + sum(theirs) * (asked - 1)))
     return found
 
@@ -56,8 +63,9 @@ def in_cells(spark: SparkSession, frame: DataFrame, slice_by: str, hot: Sequence
 
     if not hot:
         return frame.withColumn(CELL, F.lit(0))
-    rows = [(one.key, one.asked, one.seen) for one in hot]
-    split = spark.createDataFrame(rows, f"{KEY} bigint, asked int, seen int")
+    rows = [{KEY: one.key, "asked": one.asked, "seen": one.seen} for one in hot]
+    kinds = {KEY: pa.int64(), "asked": pa.int32(), "seen": pa.int32()}
+    split = spark.createDataFrame(pa.Table.from_pylist(rows, pa.schema(kinds)))
     columns = [column(name) for name in frame.columns if name != KEY]
     wide = frame.select(KEY, F.struct(*columns).alias(SLICED), F.xxhash64(column(slice_by)).alias("by"))
     wide = wide.join(F.broadcast(split), KEY, "left")

@@ -6,22 +6,18 @@ and are met there by :class:`lakehouse.features.bucket.Bucket`. No pair of rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.features.bucket import CELL, INPUT, KEY, Bucket, Newest, View
+from lakehouse.features.bucket import CELL, INPUT, KEY, Bucket, Newest, Parted, Side, View
 from lakehouse.features.retrieval import Span, Wanted
-from lakehouse.features.seeing import UNTIL, Knowing
 from lakehouse.features.skew import column, hot_keys, in_cells
-from lakehouse.features.spark_tables import knowing_of, rows_of
-from lakehouse.kernels.keys import comparable
-from lakehouse.kernels.times import UTC_TIME
+from lakehouse.features.spark_sides import Met, seen_rows, windows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -33,10 +29,6 @@ ROWS_A_KEY = ROWS_A_BUCKET
 """A key with more entity rows, or more rows of one view, is split."""
 FEWEST = 50_000
 """Buckets with fewer rows than this cost more than they save."""
-AS_DATA = {"spark.sql.execution.arrow.localRelationThreshold": "0"}
-"""Arrow tables become data, not a part of the plan, which Spark would copy row by row each time it looks at it."""
-WHOLE_BATCHES = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
-"""Batches for Python are cut by their rows only: Spark would add up the bytes of a batch after each row."""
 
 
 @dataclass(frozen=True)
@@ -63,75 +55,86 @@ def with_features(
 ) -> Entities:
     """The entity rows with the features, called ``names``, after their own columns; the frame is not computed yet.
 
-    Views with the same join keys meet the entity rows in one exchange.
+    Views with the same join keys meet the entity rows in one exchange, those with windows in one of their own.
     """
     called, first = iter(names), entities.frame
-    for keys, group in groupby(wanted, key=lambda one: tuple(one.keys)):
+    for (keys, windowed), group in groupby(wanted, key=lambda one: (tuple(one.keys), one.windows is not None)):
         views = list(group)
         new = [next(called) for one in views for _ in one.features]
-        entities = _met(spark, entities, first, keys, views, new, notes)
+        columns, span = {key: entities.column(key) for key in keys}, entities.span
+        if windowed:
+            met = [windows(spark, one, columns, span) for one in views]
+        else:
+            met = [seen_rows(spark, one, columns, span, notes) for one in views]
+        entities = _met(spark, entities, first, met, new, notes)
     return entities
 
 
 def _met(
-    spark: SparkSession,
-    entities: Entities,
-    first: DataFrame,
-    keys: tuple[str, ...],
-    wanted: list[Wanted],
-    names: list[str],
-    notes: list[str],
+    spark: SparkSession, entities: Entities, first: DataFrame, views: list[Met], names: list[str], notes: list[str]
 ) -> Entities:
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_type
     from pyspark.sql.types import StructField, StructType
 
-    told = [knowing_of(spark, one, entities.span) for one in wanted]
-    notes += [said for _, said in told if said]
-    views = [_view(one, entities, keys, knowing) for one, (knowing, _) in zip(wanted, told, strict=True)]
-    hashed = _hashed(entities, keys, wanted)
-    own = [entities.column(key) for key in keys]
+    for one in views:
+        one.check(entities.schema)
+    own = [entities.column(key) for key in views[0].keys]
+    hashed = _hashed([[schema.field(key).type for key in keys] for schema, keys in _keys(entities, views)])
     key = hashed(entities.frame, own)
-    if keys:  # Rows without a whole key match nothing: spread, so that they burden no bucket.
+    if own:  # Rows without a whole key match nothing: spread, so that they burden no bucket.
         whole = reduce(lambda one, other: one & other, (F.col(name).isNotNull() for name in own))
         key = F.when(whole, key).otherwise(F.xxhash64(ROW))
     asked = entities.frame.withColumn(KEY, key)
+    sliced = [by for one in views for _, by in one.frames]
     frames = []
-    for one, view in zip(wanted, views, strict=True):
-        frame = rows_of(spark, one, view.schema.names, entities.span)
-        frames.append(frame.withColumn(KEY, hashed(frame, [one.keys[key] for key in keys])))
-    counts = [entities.rows, *(one.opened.rows for one in wanted)]
+    for one in views:
+        frames += [frame.withColumn(KEY, hashed(frame, list(one.keys.values()))) for frame, _ in one.frames]
+    # A window is made of all events of its key that it holds, so that just entity rows can be split.
+    together = any(one.together for one in views)
+    counts = [entities.rows, *(one.rows for one in views)]
     hot = []
-    if max(counts) > ROWS_A_KEY:  # asked of the rows as they were given: those with features would be computed twice
-        hot = hot_keys(first.withColumn(KEY, key), frames, ROWS_A_KEY)
+    if max(counts[:1] if together else counts) > ROWS_A_KEY:
+        # Asked of the rows as they were given: those with features would be computed twice.
+        hot = hot_keys(first.withColumn(KEY, key), frames, ROWS_A_KEY, together=together)
     buckets = _buckets(spark, sum(counts) + sum(one.more for one in hot))
 
     inputs = [in_cells(spark, asked, ROW, hot, asks=True)]
-    for one, frame in zip(wanted, frames, strict=True):
-        inputs.append(in_cells(spark, frame, one.time, hot, asks=False))
+    for frame, by in zip(frames, sliced, strict=True):
+        inputs.append(in_cells(spark, frame, by, hot, asks=False))
     rows, layouts = _as_one(inputs)
     rows = rows.repartitionById(buckets, F.pmod(KEY, F.lit(buckets)).cast("int")).drop(KEY)
-    given = tuple(entities.frame.columns)
-    parted = any(one.seen > 1 for one in hot)
-    time = entities.column(entities.time)
-    bucket = Bucket(tuple(views), layouts, time, entities.unit, given, entities.span, parted)
-    fields = [view.schema.field(feature) for view in views for feature in view.features]
-    new = [StructField(f"f{number}", from_arrow_type(field.type)) for number, field in enumerate(fields)]
-    done = StructType([*entities.frame.schema, *new])
+    given, time = tuple(entities.frame.columns), entities.column(entities.time)
+    sides: list[Side] = [one.side for one in views]
+    parted = [one.side for one in views if isinstance(one.side, View)] if any(one.seen > 1 for one in hot) else []
+
+    def answers(sides: Sequence[Side]) -> StructType:
+        kinds = [from_arrow_type(field.type) for side in sides for field in side.fields]
+        new = [StructField(f"f{number}", kind) for number, kind in enumerate(kinds)]
+        return StructType([*entities.frame.schema, *new])
+
     if parted:
-        kinds = [StructField(f"view{number}", from_arrow_type(view.struct)) for number, view in enumerate(views)]
-        met = rows.mapInArrow(_run(bucket), StructType([*entities.frame.schema, *kinds]))
+        bucket = Bucket(tuple(map(Parted, parted)), layouts, time, entities.unit, given, entities.span)
+        met = rows.mapInArrow(_run(bucket), answers(bucket.sides))
         met = met.repartitionById(buckets, F.pmod(F.xxhash64(ROW), F.lit(buckets)).cast("int"))
-        met = met.mapInArrow(_run(Newest(tuple(views), given)), done)
+        met = met.mapInArrow(_run(Newest(tuple(parted), given)), answers(sides))
     else:
-        met = rows.mapInArrow(_run(bucket), done)
+        bucket = Bucket(tuple(sides), layouts, time, entities.unit, given, entities.span)
+        met = rows.mapInArrow(_run(bucket), answers(sides))
     renamed = [ROW, *(f"c{number}" for number in range(len(met.columns) - 1))]
     schema = entities.schema
-    for name, field in zip(names, fields, strict=True):
+    for name, field in zip(names, (field for side in sides for field in side.fields), strict=True):
         schema = schema.append(field.with_name(name))
     split = f", {len(hot)} key(s) split" if hot else ""
-    notes.append(f"{', '.join(one.name for one in wanted)}: joined by Spark in {buckets} bucket(s) of keys{split}")
+    notes.append(f"{', '.join(one.name for one in views)}: joined by Spark in {buckets} bucket(s) of keys{split}")
     return replace(entities, frame=met.toDF(*renamed), names=(*entities.names, *names), schema=schema)
+
+
+def _keys(entities: Entities, views: Sequence[Met]) -> Iterator[tuple[pa.Schema, list[str]]]:
+    """The schema of the entity rows and of each view's rows, with what their keys are called there."""
+    yield entities.schema, list(views[0].keys)
+    for one in views:
+        yield one.types, list(one.keys.values())
 
 
 def _as_one(inputs: Sequence[DataFrame]) -> tuple[DataFrame, tuple[tuple[int, ...], ...]]:
@@ -166,30 +169,14 @@ def _run(bucket: Bucket | Newest) -> Callable[[Iterator[pa.RecordBatch]], Iterat
     return lambda batches: bucket(batches)  # Spark wants a function
 
 
-def _view(one: Wanted, entities: Entities, keys: tuple[str, ...], knowing: Knowing | None) -> View:
-    features = tuple(one.source.stored(feature) for feature in one.features)
-    names = [*one.keys.values(), one.time, *([one.created] if one.created else []), *one.telling, *features]
-    one.opened.require(names, f"a column of '{one.name}'")
-    names += [knowing.since] if knowing else []
-    schema = pa.schema([one.opened.schema.field(name) for name in dict.fromkeys(names)])
-    schema = schema.append(pa.field(UNTIL, UTC_TIME)) if knowing else schema
-    for key, stored in one.keys.items():
-        _check(entities.schema.field(key).type, schema.field(stored).type)
-    sight = replace(one.sight, keys=(CELL, *one.sight.keys))
-    return View(sight, (CELL, *(entities.column(key) for key in one.keys)), features, schema, knowing)
-
-
-def _hashed(
-    entities: Entities, keys: tuple[str, ...], wanted: list[Wanted]
-) -> Callable[[DataFrame, list[str]], Column]:
-    """One hash for all keys that the kernel holds for equal, whatever type each side has."""
+def _hashed(kinds: Sequence[Sequence[pa.DataType]]) -> Callable[[DataFrame, list[str]], Column]:
+    """One hash for all keys that the kernel holds for equal. ``kinds``: for each side the types of its key's parts."""
     from pyspark.sql import functions as F
 
     numbers = []
-    for key in keys:
-        kinds = [entities.schema.field(key).type, *(one.opened.schema.field(one.keys[key]).type for one in wanted)]
-        wholes = [pa.types.is_integer(kind) for kind in kinds]
-        mixed = any(wholes) or any(map(pa.types.is_floating, kinds))
+    for of_part in zip(*kinds, strict=True):
+        wholes = [pa.types.is_integer(kind) for kind in of_part]
+        mixed = any(wholes) or any(map(pa.types.is_floating, of_part))
         numbers.append("bigint" if all(wholes) else "double" if mixed else "")
 
     def hashed(frame: DataFrame, names: list[str]) -> Column:
@@ -211,40 +198,6 @@ def _hashed(
     return hashed
 
 
-def _check(ours: pa.DataType, theirs: pa.DataType) -> None:
-    """Raise DefinitionError here, not in a worker, for keys that can't be compared."""
-    one, other = _sample(ours), _sample(theirs)
-    if one is not None and other is not None:
-        comparable(one, other)
-
-
-def _sample(kind: pa.DataType) -> pa.Array | None:
-    """One value of the type; None where we have none."""
-    value: Any = None
-    for value in (0, "", b"", [], {}):
-        try:
-            return pa.array([value]).cast(kind)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-            continue
-    return None
-
-
 def _buckets(spark: SparkSession, rows: int) -> int:
     parallel = int(spark.conf.get("spark.sql.shuffle.partitions") or 2)
     return max(-(-rows // ROWS_A_BUCKET), min(parallel, -(-rows // FEWEST)), 1)
-
-
-@contextmanager
-def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
-    """The session with these settings, for as long as it takes to make something."""
-    before = {name: spark.conf.get(name, None) for name in values}
-    for name, value in values.items():
-        spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            if old is None:
-                spark.conf.unset(name)
-            else:
-                spark.conf.set(name, old)

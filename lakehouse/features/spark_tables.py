@@ -1,4 +1,4 @@
-"""A view's rows in Spark, at the version that was opened; with what is known of when they were known."""
+"""A view's rows, or events and tiles, in Spark at the version that was opened; and when the rows were known."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakehouse.errors import ConservationError, LakehouseError, StorageError
+from lakehouse.errors import ConservationError, DefinitionError, LakehouseError, StorageError
+from lakehouse.features.events import Events, Within
 from lakehouse.features.knowledge import UPTO
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.retrieval import Span, Wanted, bounds_of
 from lakehouse.features.seeing import FROM, UNTIL, Knowing
 from lakehouse.features.skew import column
+from lakehouse.features.spark_settings import IN_UTC, settings
+from lakehouse.kernels.aggregations import START, Aggregations
 from lakehouse.kernels.times import UTC_TIME
+from lakehouse.quality.condition import parse
+from lakehouse.quality.literals import column as quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
-
-SAID = f"{ConservationError.__module__}.{ConservationError.__qualname__}: "
-"""How a traceback of Python begins what a worker says of entity rows."""
 
 
 def rows_of(spark: SparkSession, one: Wanted, names: Sequence[str], span: Span) -> DataFrame:
@@ -38,13 +40,27 @@ def rows_of(spark: SparkSession, one: Wanted, names: Sequence[str], span: Span) 
         frame = reduce(lambda one, other: one.unionAll(other), (each.select(*map(column, names)) for each in frames))
         for name in (*one.keys.values(), one.time):
             frame = frame.where(column(name).isNotNull())
-        if frame.schema[one.time].dataType.typeName() == "timestamp":
-            start, end = bounds_of(span, one.ttl)
-            if start is not None:
-                frame = frame.where(column(one.time) >= _moment(start))
-            if end is not None:
-                frame = frame.where(column(one.time) <= _moment(end))
-        return frame
+        return _within(frame, one.time, bounds_of(span, one.ttl))
+
+
+def events_of(spark: SparkSession, events: Events, told: Aggregations, within: Within) -> DataFrame:
+    """The keys, time and measures of the events within these times, in the table's types; conditions are judged."""
+    from pyspark.sql import functions as F
+
+    texts = {name: quoted(name).spark for name in (*told.keys, told.at)}
+    texts |= {one.name: parse(one.sql).spark if one.condition else quoted(one.sql).spark for one in told.measures}
+    with _in_words(), settings(spark, IN_UTC):
+        frame = _within(_table(spark, events.opened), told.at, within)
+        for name in (*told.keys, told.at):
+            frame = frame.where(column(name).isNotNull())
+        frame = frame.where(F.expr(parse(told.where).spark)) if told.where else frame
+        return frame.select(*(F.expr(sql).alias(name) for name, sql in texts.items()))
+
+
+def tiles_of(spark: SparkSession, tiles: OpenTable, names: Sequence[str], within: Within) -> DataFrame:
+    """The columns of the tiles that begin within these times."""
+    with _in_words():
+        return _within(_table(spark, tiles), START, within).select(*map(column, names))
 
 
 def knowing_of(spark: SparkSession, one: Wanted, span: Span) -> tuple[Knowing | None, str]:
@@ -79,6 +95,15 @@ def _table(spark: SparkSession, opened: OpenTable) -> DataFrame:
     return spark.read.format("delta").option("versionAsOf", str(opened.version)).load(opened.location)
 
 
+def _within(frame: DataFrame, time: str, within: Within) -> DataFrame:
+    """The rows within these times, where they are moments; naive times and dates are not looked at."""
+    start, end = within
+    if frame.schema[time].dataType.typeName() != "timestamp":
+        return frame
+    frame = frame if start is None else frame.where(column(time) >= _moment(start))
+    return frame if end is None else frame.where(column(time) <= _moment(end))
+
+
 def _moment(time: datetime) -> Column:
     from pyspark.sql import functions as F
 
@@ -96,8 +121,11 @@ def _in_words() -> Iterator[None]:
 
 
 def unreadable(error: Exception) -> LakehouseError:
-    """What Spark raised, in words; what a worker of ours said of the entity rows, as it said it."""
+    """What Spark raised, in words; what a worker of ours said, as it said it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    if said := [line.partition(SAID)[2] for line in lines if line.startswith(SAID)]:
-        return ConservationError(said[0], hint="Give the frame after localCheckpoint(), or write it first.")
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        for kind in (ConservationError, DefinitionError):  # as the last line of a traceback of Python has it
+            begin = f"{kind.__module__}.{kind.__qualname__}: "
+            if line.startswith(begin):
+                return kind(line.removeprefix(begin), hint=after.strip() if after.startswith("  ") else "")
     return StorageError(f"Spark could not make the training set: {lines[0]}", hint="Spark's own log says more.")

@@ -27,6 +27,23 @@ FEWER = 4
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What is read for some features at points of some time."""
+
+    told: Aggregations
+    """With just these features."""
+    events: Within
+    tiles: Within | None
+    """None: all comes from events."""
+
+    @property
+    def tile_columns(self) -> list[str]:
+        """The columns that are needed of tiles."""
+        parts = [column_of(name, part) for name, parts in self.told.parts().items() for part in parts]
+        return list(dict.fromkeys([*self.told.keys, HOP, START, *parts]))
+
+
+@dataclass(frozen=True)
 class WindowTable:
     """What window features are computed from."""
 
@@ -58,10 +75,8 @@ class WindowTable:
         """The type of each feature."""
         return types_of(self.told, self.events.types)
 
-    def answers(
-        self, asked: Sequence[Column], times: Column, features: Sequence[str], span: Within, tiled: bool | None = None
-    ) -> Answers:
-        """The features at each point: a key, in the order of the entity, and a time. ``span``: the first and last time.
+    def reach(self, features: Sequence[str], span: Within, tiled: bool | None = None) -> Reach:
+        """What is read for the features at points of a ``span``: from the first to the last time.
 
         ``tiled`` says whether whole hops come from tiles; None: where that reads much less.
         """
@@ -71,13 +86,21 @@ class WindowTable:
         first, last = span
         longest = told.longest
         begin = None if first is None or longest is None else earlier(first, (longest.length or 0) + longest.hop)
+        if not tiled:
+            return Reach(told, (begin, last), None)
+        head = None if first is None else earlier(first, max(told.hops) * SECOND)
+        return Reach(told, (head, last), (begin, last))
+
+    def answers(
+        self, asked: Sequence[Column], times: Column, features: Sequence[str], span: Within, tiled: bool | None = None
+    ) -> Answers:
+        """The features at each point, a key in the order of the entity and a time; see :meth:`reach`."""
+        reach = self.reach(features, span, tiled)
         tiles = None
-        if tiled:
-            parts = [column_of(name, part) for name, parts in told.parts().items() for part in parts]
-            names = list(dict.fromkeys([*told.keys, HOP, START, *parts]))
-            tiles = self.tiles.read(names, time=START, start=begin, end=last)
-            begin = None if first is None else earlier(first, max(told.hops) * SECOND)
-        return answers(told, asked, times, self.events.read(asked, (begin, last)), tiles)
+        if reach.tiles is not None:
+            start, end = reach.tiles
+            tiles = self.tiles.read(reach.tile_columns, time=START, start=start, end=end)
+        return answers(reach.told, asked, times, self.events.read(asked, reach.events), tiles)
 
 
 def earlier(time: datetime, micros: int) -> datetime | None:

@@ -15,7 +15,7 @@ from deltalake import write_deltalake
 from feast import FeatureStore
 
 from lakehouse.errors import ConservationError, DefinitionError, UsageError
-from lakehouse.features import spark_rows
+from lakehouse.features import spark_rows, spark_settings
 from tests.features.conftest import US
 from tests.features.test_offline_cases import FIRST, FORMS, Row, as_table, feature_rows, open_world, oracle, questions
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("single", "pair", "kept")
 REFERENCES = [f"{view}:{name}" for view in VIEWS for name in ("id", "x", "y")]
-TOUCHED = [*spark_rows.AS_DATA, *spark_rows.WHOLE_BATCHES]
+TOUCHED = [*spark_settings.AS_DATA, *spark_settings.WHOLE_BATCHES]
 
 
 @pytest.fixture(scope="module")

@@ -206,16 +206,19 @@ def value(told: Aggregations, one: Aggregation, key: str | None, at: datetime, r
     measures = {measure.name: measure for measure in told.measures}
     names = sorted(measures)
 
+    def above_all(worth: Any) -> Any:
+        return math.inf if isinstance(worth, float) and math.isnan(worth) else worth
+
     def of(row: Row, name: str) -> Any:
         if measures[name].condition:
-            return None if row["v"] is None else row["v"] > 0.5
+            return None if row["v"] is None else above_all(row["v"]) > 0.5
         return row[name]
 
     held.sort(
         key=lambda row: (
             row["t"],
             *(
-                (of(row, name) is not None, of(row, name) or 0)
+                (of(row, name) is not None, above_all(of(row, name)) or 0)
                 if not isinstance(of(row, name), str)
                 else (True, of(row, name))
                 for name in names
@@ -232,7 +235,9 @@ def value(told: Aggregations, one: Aggregation, key: str | None, at: datetime, r
     if one.kind in ("first", "last"):
         return values[0 if one.kind == "first" else -1]
     if one.kind in ("min", "max"):
-        return (min if one.kind == "min" else max)(values)
+        return (min if one.kind == "min" else max)(values, key=above_all)
+    if any(isinstance(worth, float) and math.isnan(worth) for worth in values):
+        return None if one.kind == "variance" and len(values) < 2 else math.nan
     total = sum((Fraction(one) for one in values), Fraction())
     if one.kind == "sum":
         return int(total) if one.measure == "n" else float(total)
