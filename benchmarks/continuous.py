@@ -36,7 +36,8 @@ def events(bronze_events):
     """One row an event."""
     fields = {name: F.get_json_object("value", f"$.{name}") for name in ("seq", "k", "v", "at")}
     return bronze_events.select(
-        fields["seq"].try_cast("bigint").alias("seq"), fields["k"].alias("k"), fields["v"].try_cast("double").alias("v"),
+        fields["seq"].try_cast("bigint").alias("seq"), fields["k"].alias("k"),
+        fields["v"].try_cast("double").alias("v"),
         F.timestamp_micros(fields["at"].try_cast("bigint")).alias("at"),
     )
 
