@@ -1,0 +1,173 @@
+"""What was served is logged and computed again: equal, or different for a cause that is planted here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+from deltalake import DeltaTable, write_deltalake
+
+from lakehouse.config import Project
+from lakehouse.features.publishing import publish
+from lakehouse.features.repository import apply, open_store
+from lakehouse.features.verifying import Verified, verify
+from tests.features.conftest import DAY, DEFINITIONS, START, delays, make_project
+
+NOW = START + 5 * DAY
+ASKED = START + 4 * DAY
+FEATURES = ["carrier_delay:mean", "carrier_delay:count"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Published, and with a log of every key."""
+    for name in ("LAKEHOUSE_PROJECT", "LAKEHOUSE_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    made = make_project(tmp_path)
+    file = made.features / "feature_store.yaml"
+    settings = yaml.safe_load(file.read_text())
+    settings["online_store"]["log"] = {"path": "../data/served", "share": 1.0}
+    file.write_text(yaml.safe_dump(settings))
+    apply(made)
+    publish(made, now=NOW)
+    return made
+
+
+def serve(project: Project, *carriers: str | None, at: datetime = ASKED, features: Sequence[str] = FEATURES) -> Any:
+    """Look carriers up as of a moment, and have that written to the log."""
+    store = open_store(project, at)
+    answer = store.get_online_features(list(features), {"carrier": list(carriers)}).to_dict()
+    log = store.provider.online_store.log(store.config)
+    assert log is not None
+    log.flush()
+    return answer
+
+
+def add(project: Project, rows: pa.Table, instead_of: str = "") -> None:
+    """Add rows to carrier_delay, in the place of those that fulfil a condition."""
+    place = project.path("gold.carrier_delay")
+    if instead_of:
+        DeltaTable(place).delete(instead_of)
+    write_deltalake(place, rows, mode="append")
+
+
+def redefine(project: Project, was: str, becomes: str) -> None:
+    """Apply another definition, without publishing by it."""
+    assert was in DEFINITIONS
+    (project.features / "definitions.py").write_text(DEFINITIONS.replace(was, becomes))
+    apply(project)
+
+
+def causes(found: Verified) -> dict[str, int]:
+    return dict(found.causes())
+
+
+def tallies(found: Verified) -> dict[str, tuple[int, ...]]:
+    """Of each feature: equal, different, missing, extra, and different at the newest version alone."""
+    return {
+        feature: (one.equal, one.different, one.missing, one.extra, one.newest)
+        for (_, feature), one in found.features.items()
+    }
+
+
+def test_all_that_is_served_is_what_training_says(project: Project) -> None:
+    serve(project, "AA", "UA", "new", None, "B6")
+    serve(project, "AA", "UA", at=START + 40 * DAY)
+    serve(project, "B6", at=START + 41 * DAY)
+    store = open_store(project, ASKED)
+    store.get_online_features(["route_load:flights"], {"carrier": ["11", "1"], "origin": [1, 11]})
+    store.provider.online_store.log(store.config).flush()
+    found = verify(project, now=NOW)
+    assert (found.equal, found.vectors, found.compared, causes(found)) == (True, 9, 9, {})
+    assert tallies(found) == {"mean": (7, 0, 0, 0, 0), "count": (7, 0, 0, 0, 0), "flights": (2, 0, 0, 0, 0)}
+
+
+def test_late_data(project: Project) -> None:
+    serve(project, "AA", "UA")
+    add(project, delays([("AA", 3.5, 3.5, 35.0, 5)]))
+    publish(project, now=NOW)
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (True, {"late data": 2})
+    assert tallies(found) == {"mean": (2, 0, 0, 0, 1), "count": (2, 0, 0, 0, 1)}
+    one, other = found.differences
+    assert (one.vector.keys, one.feature, one.served, one.trained) == ({"carrier": "AA"}, "mean", 31.0, 35.0)
+    assert (one.outcome, other.outcome, one.newest) == ("different", "missing", True)
+    mean = found.features["carrier_delay", "mean"]
+    assert (mean.distance.max, mean.newest_distance.max, mean.newest_distance.mean) == (0.0, 4.0, 2.0)
+
+
+def test_a_correction_and_a_row_that_was_taken_away(project: Project) -> None:
+    serve(project, "AA", "UA")
+    add(project, delays([("UA", 2, 2, 21.0, 2**53 + 1)]), instead_of="carrier = 'UA'")
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found), found.differences[0].trained) == (True, {"correction": 1}, 21.0)
+    DeltaTable(project.path("gold.carrier_delay")).delete("carrier = 'AA' and mean > 20")
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (True, {"correction": 2})
+    assert [(one.outcome, one.trained) for one in found.differences] == [("extra", None), ("different", 21.0)]
+
+
+@pytest.mark.parametrize(
+    ("at", "ttl", "tallied"),
+    [(5.5, "None", (0, 0, 1, 0, 0)), (4.5, "timedelta(days=1)", (0, 0, 0, 1, 0))],
+    ids=["expired when it was served", "expired in training"],
+)
+def test_a_ttl_that_is_another_one(project: Project, at: float, ttl: str, tallied: tuple[int, ...]) -> None:
+    serve(project, "AA", at=START + at * DAY)
+    redefine(project, "timedelta(days=2)", ttl)
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (False, {"TTL": 1})
+    assert tallies(found) == {"mean": tallied, "count": (1, 0, 0, 0, 0)}
+
+
+def test_a_definition_that_was_changed(project: Project) -> None:
+    add(project, delays([("DL", 3, 4, 1.0, 1), ("DL", 3, 3, 2.0, 2)]))
+    publish(project, now=NOW)
+    serve(project, "DL", "UA")
+    redefine(project, ', created_timestamp_column="made_at"', "")
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (False, {"definition changed": 2})
+    assert tallies(found) == {"mean": (1, 1, 0, 0, 0), "count": (1, 1, 0, 0, 0)}
+    assert (found.differences[0].served, found.differences[0].trained) == (1.0, 2.0)
+    redefine(project, 'created_timestamp_column="made_at")', 'features=["mean"])')
+    gone = verify(project, now=NOW)
+    assert tallies(gone)["count"] == (0, 0, 0, 2, 0)
+    assert causes(gone) == {"definition changed": 3}
+
+
+def test_a_publish_that_lags(project: Project) -> None:
+    add(project, delays([("AA", 3.5, 3.5, 35.0, 5)]))
+    serve(project, "AA", "UA")
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (True, {"publish lag": 2})
+    assert [one.served for one in found.differences] == [31.0, None]
+
+
+def test_what_was_served_before_anything_was_published(project: Project) -> None:
+    (project.folder / "data" / "online.db").unlink()
+    serve(project, "AA", "new")
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (False, {"publish lag": 1})
+    assert tallies(found) == {"mean": (1, 0, 1, 0, 0), "count": (2, 0, 0, 0, 0)}
+
+
+def test_a_value_of_another_type(project: Project) -> None:
+    typed = """, ttl=None, features=["flights"])
+from feast import FeatureView
+typed = FeatureView(
+    name="typed", entities=[carrier], schema=[Field(name="count", dtype=Float64)], source=delay.batch_source
+)
+"""
+    add(project, delays([("UA", 3, 3, 1.0, 7)]), instead_of="carrier = 'UA'")
+    redefine(project, ', ttl=None, features=["flights"])', typed)
+    publish(project, now=NOW)
+    assert serve(project, "UA", "AA", features=["typed:count"])["count"] == [7.0, None]
+    found = verify(project, now=NOW)
+    assert (found.equal, causes(found)) == (False, {"type": 1})
+    assert tallies(found) == {"count": (1, 1, 0, 0, 0)}
+    assert found.features["typed", "count"].distance.max == 0.0
