@@ -163,6 +163,8 @@ def _store(project: Project, settings: Settings) -> FeatureStore:
 
     try:
         config = RepoConfig(**settings.raw)
+    except LakehouseError:
+        raise
     except Exception as error:
         raise DefinitionError(f"{settings.file}: {_first_line(error)}") from error
     config.repo_path = project.features.resolve()

@@ -20,7 +20,7 @@ from lakehouse.features.entity_rows import TIME, EntityRows, of_table
 from lakehouse.features.reading import open_table
 from lakehouse.features.settings import read_settings
 from lakehouse.kernels.times import UTC_TIME
-from lakehouse.online.served import SCHEMA
+from lakehouse.online.served import SCHEMA, refuse_unknown
 
 HINT = "online_store: {log: {path: ../data/served, share: 0.01}} in feature_store.yaml"
 _KEYS = {
@@ -78,12 +78,16 @@ def served(project: Project, since: datetime | None = None, until: datetime | No
 
 
 def place_of_log(project: Project) -> str:
-    """The folder or URL of the log. Raises UsageError where there is none in feature_store.yaml."""
+    """The folder or URL of the log.
+
+    Raises UsageError where there is none in feature_store.yaml, ConfigError for a setting that it has not got.
+    """
     settings = read_settings(project)
     online = settings.raw.get("online_store")
     log = online.get("log") if isinstance(online, dict) else None
     if not isinstance(log, dict) or not log.get("path"):
         raise UsageError(f"{settings.file} does not say that served features are logged", hint=HINT)
+    refuse_unknown(log)
     path = str(log["path"])
     return path if "://" in path else str(Path(project.features).absolute() / path)
 

@@ -22,8 +22,9 @@ from zlib import crc32
 import pyarrow as pa
 from deltalake import write_deltalake
 from feast.repo_config import FeastConfigBaseModel
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.kernels.record import HEADER, ROW
 from lakehouse.online.publication import Found, Holder
 from lakehouse.online.request import LookUp, Part
@@ -73,6 +74,20 @@ class ServedLogConfig(FeastConfigBaseModel):
     """How many vectors may wait to be written; what comes beyond is dropped, and counted."""
     every_s: float = Field(default=10.0, gt=0)
     """How long (seconds) vectors wait to be written together."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        refuse_unknown(given if isinstance(given, Mapping) else {})
+        return given
+
+
+def refuse_unknown(settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError, with the nearest name, for a setting of ``log:`` that there is none of."""
+    known = list(ServedLogConfig.model_fields)
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"online_store: log: has no setting '{name}'", hint=did_you_mean(name, known))
 
 
 class Vector(NamedTuple):

@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
-import yaml
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 from lakehouse.config import Project
+from lakehouse.errors import ConfigError
 from lakehouse.features.publishing import publish
-from lakehouse.features.repository import apply, open_store
+from lakehouse.features.repository import open_store
 from lakehouse.features.verifying import Verified, verify
-from tests.features.conftest import DAY, DEFINITIONS, START, delays, make_project
-
-NOW = START + 5 * DAY
-ASKED = START + 4 * DAY
-FEATURES = ["carrier_delay:mean", "carrier_delay:count"]
+from tests.features.conftest import DAY, START, delays
+from tests.features.served import ASKED, NOW, add, logging_project, redefine, serve
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Published, and with a log of every key."""
-    for name in ("LAKEHOUSE_PROJECT", "LAKEHOUSE_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    made = make_project(tmp_path)
-    file = made.features / "feature_store.yaml"
-    settings = yaml.safe_load(file.read_text())
-    settings["online_store"]["log"] = {"path": "../data/served", "share": 1.0}
-    file.write_text(yaml.safe_dump(settings))
-    apply(made)
-    publish(made, now=NOW)
-    return made
-
-
-def serve(project: Project, *carriers: str | None, at: datetime = ASKED, features: Sequence[str] = FEATURES) -> Any:
-    """Look carriers up as of a moment, and have that written to the log."""
-    store = open_store(project, at)
-    answer = store.get_online_features(list(features), {"carrier": list(carriers)}).to_dict()
-    log = store.provider.online_store.log(store.config)
-    assert log is not None
-    log.flush()
-    return answer
-
-
-def add(project: Project, rows: pa.Table, instead_of: str = "") -> None:
-    """Add rows to carrier_delay, in the place of those that fulfil a condition."""
-    place = project.path("gold.carrier_delay")
-    if instead_of:
-        DeltaTable(place).delete(instead_of)
-    write_deltalake(place, rows, mode="append")
-
-
-def redefine(project: Project, was: str, becomes: str) -> None:
-    """Apply another definition, without publishing by it."""
-    assert was in DEFINITIONS
-    (project.features / "definitions.py").write_text(DEFINITIONS.replace(was, becomes))
-    apply(project)
+    return logging_project(tmp_path, monkeypatch)
 
 
 def causes(found: Verified) -> dict[str, int]:
@@ -94,7 +52,7 @@ def test_late_data(project: Project) -> None:
     found = verify(project, now=NOW)
     assert (found.equal, causes(found)) == (True, {"late data": 2})
     assert tallies(found) == {"mean": (2, 0, 0, 0, 1), "count": (2, 0, 0, 0, 1)}
-    one, other = found.differences
+    other, one = found.differences
     assert (one.vector.keys, one.feature, one.served, one.trained) == ({"carrier": "AA"}, "mean", 31.0, 35.0)
     assert (one.outcome, other.outcome, one.newest) == ("different", "missing", True)
     mean = found.features["carrier_delay", "mean"]
@@ -145,7 +103,7 @@ def test_a_publish_that_lags(project: Project) -> None:
     serve(project, "AA", "UA")
     found = verify(project, now=NOW)
     assert (found.equal, causes(found)) == (True, {"publish lag": 2})
-    assert [one.served for one in found.differences] == [31.0, None]
+    assert [one.served for one in found.differences] == [None, 31.0]
 
 
 def test_what_was_served_before_anything_was_published(project: Project) -> None:
@@ -171,3 +129,10 @@ typed = FeatureView(
     assert (found.equal, causes(found)) == (False, {"type": 1})
     assert tallies(found) == {"count": (1, 1, 0, 0, 0)}
     assert found.features["typed", "count"].distance.max == 0.0
+
+
+def test_a_setting_of_the_log_that_is_none(project: Project) -> None:
+    file = project.features / "feature_store.yaml"
+    file.write_text(file.read_text().replace("share:", "shrae:"))
+    with pytest.raises(ConfigError, match="log: has no setting 'shrae'\n.*'share'"):
+        open_store(project).get_online_features(["carrier_delay:mean"], {"carrier": ["AA"]})
