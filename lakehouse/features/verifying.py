@@ -13,7 +13,7 @@ from feast import FeatureStore
 from feast.feature_view import FeatureView
 
 from lakehouse.config import Project
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import DefinitionError, LakehouseError
 from lakehouse.features.repository import open_store, quiet
 from lakehouse.features.retrieval import Wanted
 from lakehouse.features.verifying_causes import DEFINITION, Causes, outcome
@@ -135,33 +135,36 @@ def _verify_view(found: Verified, store: FeatureStore, view: FeatureView, vector
     except LakehouseError as error:
         found.unverified[view.name, error.message] += len(vectors)
         return
-    for (table_id, _, _), group in _by(vectors, lambda one: (one.table_id, one.made_of, one.published)).items():
-        if table_id not in (None, replay.id):
+    for (table_id, version, published), group in _by(vectors, _of_table).items():
+        if table_id is None and version is not None:
+            found.unverified[view.name, "the log does not say which table it was"] += len(group)
+        elif table_id not in (None, replay.id):
             found.unverified[view.name, "its table was made anew since"] += len(group)
-            continue
+        elif version is None:  # nothing was published: the table as it was when that was answered
+            for at, part in _by(group, lambda one: replay.version_at(one.answered_at)).items():
+                _verify_at(found, replay, part, [] if at is None else [at])
+        else:
+            # A record holds up to the version that was published, which stands in for its own where that is gone.
+            later = [published] if published is not None and published > version else []
+            _verify_at(found, replay, group, [version, *later])
+
+
+def _verify_at(found: Verified, replay: Replay, vectors: Sequence[Served], versions: Sequence[int]) -> None:
+    """Vectors of one record's version, at the first of some versions that can be read."""
+    why = "the table's log does not go back to then"
+    for version in versions:
         try:
-            parts = _at_versions(replay, group)
-            for wanted, part in parts:
-                _verify_part(found, replay, wanted, part)
+            _verify_part(found, replay, replay.wanted(version), vectors)
+            return
         except LakehouseError as error:
-            found.unverified[view.name, error.message] += len(group)
+            why = error.message
+            if isinstance(error, DefinitionError) and vectors[0].definition != replay.definition:
+                why = f"the view is defined otherwise: {why}"
+    found.unverified[replay.view.name, why] += len(vectors)
 
 
-def _at_versions(replay: Replay, vectors: Sequence[Served]) -> list[tuple[Wanted, Sequence[Served]]]:
-    """The version that vectors of one record's version are compared at; of what was never published, at its time.
-
-    A record holds up to the version that was published, which stands in for its own where that is gone.
-    """
-    version, published = vectors[0].made_of, vectors[0].published
-    if version is None:
-        then = _by(vectors, lambda one: replay.version_at(one.answered_at))
-        return [(replay.newest if at is None else replay.wanted(at), part) for at, part in then.items()]
-    try:
-        return [(replay.wanted(version), vectors)]
-    except LakehouseError:
-        if published is None or published <= version:
-            raise
-        return [(replay.wanted(published), vectors)]
+def _of_table(one: Served) -> tuple[str | None, int | None, int | None]:
+    return one.table_id, one.made_of, one.published
 
 
 def _verify_part(found: Verified, replay: Replay, wanted: Wanted, vectors: Sequence[Served]) -> None:

@@ -12,7 +12,6 @@ import pyarrow as pa
 from feast.value_type import ValueType
 
 from lakehouse.features.declared import fits
-from lakehouse.features.downstream import definition
 from lakehouse.features.retrieval import Wanted
 from lakehouse.features.verifying_log import Served, entity_rows_of
 from lakehouse.features.verifying_replay import Replay, Trained
@@ -83,11 +82,12 @@ class Causes:
         if not apart:
             return causes
         ever = self.replay.trained([vectors[place] for place in apart], wanted, ttl=False)
-        now = definition(self.replay.view)
         for place, without_ttl in zip(apart, ever, strict=True):
             one, trained = vectors[place], found[place]
             for name in differing(one, trained):
-                causes[place][name] = _own(one, name, trained, without_ttl, one.definition not in (None, now))
+                causes[place][name] = _own(
+                    one, name, trained, without_ttl, one.definition not in (None, self.replay.definition)
+                )
         return causes
 
     def at_the_newest(

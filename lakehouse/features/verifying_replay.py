@@ -19,6 +19,7 @@ from feast.value_type import ValueType
 from lakehouse.delta.log import commits, committed_at
 from lakehouse.delta.state import FINGERPRINT
 from lakehouse.errors import VersionGoneError
+from lakehouse.features.downstream import definition
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.retrieval import Wanted, training_rows, wanted_views
 from lakehouse.features.source import view_source
@@ -50,6 +51,7 @@ class Replay:
         self.types = {field.name: field.dtype.to_value_type() for field in view.features}
         (self.newest,) = wanted_views(config, [view], [f"{view.name}:{name}" for name in self.types])
         self.time = self.source.timestamp_field
+        self.definition = definition(view)
 
     @property
     def id(self) -> str:

@@ -32,8 +32,6 @@ from lakehouse.online.response import Column
 from lakehouse.online.served_values import plain
 
 WHOLE = 2**32
-MIXED = 2654435761
-"""Odd: a product with it is another permutation, in which near keys are far apart."""
 _TIME = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
     {
@@ -102,9 +100,9 @@ class Vector(NamedTuple):
     head: bytes | None
     """The beginning of its record: the header and its first row's times."""
     pushed: bool
-    values: tuple[Any, ...]
+    values: list[Any]
     """As records hold them."""
-    statuses: tuple[int, ...]
+    statuses: list[int]
 
 
 class ServedLog:
@@ -137,7 +135,7 @@ class ServedLog:
         limit = self._limit
         vectors: list[Vector] = []
         for spot, keys in enumerate(asked.encoded):
-            picked = [row for row, key in enumerate(keys) if key is not None and crc32(key) * MIXED % WHOLE < limit]
+            picked = [row for row, key in enumerate(keys) if key is not None and crc32(key) < limit]
             if picked:
                 request = vectors[0].request if vectors else uuid.uuid4().hex
                 vectors += _vectors(request, asked, spot, picked, found[spot], columns[spot], now)
@@ -212,6 +210,7 @@ def _vectors(
     records, pushed = found
     answered = time.time_ns() // 1000
     gaps = None in keys
+    values, statuses = [one.values for one in columns], [one.statuses for one in columns]
     vectors = []
     for row in picked:
         place = row - sum(key is None for key in keys[:row]) if gaps else row
@@ -226,8 +225,8 @@ def _vectors(
                 keys=asked.key(part, row),
                 head=None if record is None else record[: HEADER.size + ROW.size],
                 pushed=bool(pushed) and pushed[place] is not None,
-                values=tuple(column.values[row] for column in columns),
-                statuses=tuple(column.statuses[row] for column in columns),
+                values=[one[row] for one in values],
+                statuses=[one[row] for one in statuses],
             )
         )
     return vectors

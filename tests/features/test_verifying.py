@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.config import Project
 from lakehouse.errors import ConfigError
@@ -136,3 +138,37 @@ def test_a_setting_of_the_log_that_is_none(project: Project) -> None:
     file.write_text(file.read_text().replace("share:", "shrae:"))
     with pytest.raises(ConfigError, match="log: has no setting 'shrae'\n.*'share'"):
         open_store(project).get_online_features(["carrier_delay:mean"], {"carrier": ["AA"]})
+
+
+def test_a_version_that_is_gone_and_a_table_that_was_made_anew(project: Project) -> None:
+    place = project.path("gold.carrier_delay")
+    serve(project, "UA")
+    add(project, delays([("AA", 3.5, 3.5, 35.0, 5)]))
+    DeltaTable(place).optimize.compact()
+    publish(project, now=NOW)
+    serve(project, "UA", "AA")  # of UA the record is still the one of version 0
+    DeltaTable(place).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    found = verify(project, now=NOW)
+    assert (found.equal, found.compared, found.differences) == (False, 2, [])
+    ((view, why),) = found.unverified
+    assert (view, found.unverified[view, why]) == ("carrier_delay", 1)
+    assert "gold.carrier_delay can't be read" in why
+    shutil.rmtree(place)
+    write_deltalake(place, delays([("AA", 3.5, 3.5, 35.0, 5)]))
+    found = verify(project, now=NOW)
+    assert (found.equal, found.compared) == (False, 0)
+    assert dict(found.unverified) == {("carrier_delay", "its table was made anew since"): 3}
+
+
+def test_pushed_rows_and_views_that_are_gone(project: Project) -> None:
+    store = open_store(project)
+    row = {"carrier": ["AA"], "known_at": [START + 3.5 * DAY], "made_at": [START], "mean": [1.0], "count": [1]}
+    store.write_to_online_store("carrier_delay", pd.DataFrame(row))
+    assert serve(project, "AA", "UA")["mean"] == [1.0, 20.5]
+    found = verify(project, now=NOW)
+    assert (found.equal, found.vectors, found.pushed, found.compared) == (True, 2, 1, 1)
+    redefine(
+        project, "delay = feature_view(tables.carrier_delay,", 'delay = feature_view(tables.carrier_delay, name="d",'
+    )
+    found = verify(project, now=NOW)
+    assert (found.equal, dict(found.unverified)) == (False, {("carrier_delay", "the view is not applied any more"): 1})
