@@ -116,11 +116,10 @@ def test_a_share_of_the_keys_is_logged_and_always_the_same_ones(tmp_path: Path) 
 def test_what_finds_no_room_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = store_in(tmp_path, share=1.0, most=50)
     log = log_of(store)
-    log._writing.acquire()  # the disk is slow
-    for _ in range(3):
-        ask(store, list(range(40)))
-    assert log.dropped == 3 * 80 - 50
-    log._writing.release()
+    with log._writing:  # the disk is slow
+        for _ in range(3):
+            ask(store, list(range(40)))
+        assert log.dropped == 3 * 80 - 50
     rows = written(store)
     assert len(rows) == 50
     assert sum(row["dropped"] for row in rows) == 190
@@ -163,15 +162,14 @@ def _fork_and_serve(config: RepoConfig) -> None:
     """A server that has its log before it forks, as one does that loads before its workers begin."""
     store = FeatureStore(config=config)
     log = log_of(store)
-    log._writing.acquire()
-    ask(store, [7])
-    worker = os.fork()
-    if worker == 0:
-        ask(store, [8])
-        log.flush()
-        os._exit(0)
-    assert os.waitpid(worker, 0)[1] == 0
-    log._writing.release()
+    with log._writing:
+        ask(store, [7])
+        worker = os.fork()
+        if worker == 0:
+            ask(store, [8])
+            log.flush()
+            os._exit(0)
+        assert os.waitpid(worker, 0)[1] == 0
     log.flush()
 
 
