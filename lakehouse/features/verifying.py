@@ -125,7 +125,7 @@ def verify(
             if name in views:
                 _verify_view(found, store, views[name], own)
             elif own:
-                found.unverified[name, "the view is not applied any more"] += len(own)
+                found.unverified[name, "no such feature view is applied"] += len(own)
     return found
 
 

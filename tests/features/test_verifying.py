@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -14,7 +16,7 @@ from lakehouse.errors import ConfigError
 from lakehouse.features.publishing import publish
 from lakehouse.features.repository import open_store
 from lakehouse.features.verifying import Verified, verify
-from tests.features.conftest import DAY, START, delays
+from tests.features.conftest import DAY, START, US, delays, write
 from tests.features.served import ASKED, NOW, add, logging_project, redefine, serve
 
 
@@ -171,4 +173,38 @@ def test_pushed_rows_and_views_that_are_gone(project: Project) -> None:
         project, "delay = feature_view(tables.carrier_delay,", 'delay = feature_view(tables.carrier_delay, name="d",'
     )
     found = verify(project, now=NOW)
-    assert (found.equal, dict(found.unverified)) == (False, {("carrier_delay", "the view is not applied any more"): 1})
+    assert (found.equal, dict(found.unverified)) == (False, {("carrier_delay", "no such feature view is applied"): 1})
+
+
+def test_values_of_every_type(project: Project) -> None:
+    nan, at = float("nan"), START + DAY / 7
+    columns = {
+        "a_float": pa.array([0.1, nan], pa.float32()),
+        "a_double": pa.array([float("-inf"), -0.0]),
+        "a_bool": [True, None],
+        "an_int": pa.array([-(2**31), None], pa.int32()),
+        "a_time": pa.array([at, None], US),
+        "a_date": pa.array([at.date(), None]),
+        "a_decimal": pa.array([Decimal("0.07"), None], pa.decimal128(9, 2)),
+        "a_text": ["é", ""],
+        "some_bytes": [b"\x00\xff", None],
+        "doubles": pa.array([[0.1, nan], []], pa.list_(pa.float64())),
+        "times": pa.array([[at], None], pa.list_(US)),
+        "texts": pa.array([["x", ""], None], pa.list_(pa.string())),
+        "a_map": pa.array([[("k", 1.5)], None], pa.map_(pa.string(), pa.float64())),
+    }
+    known = {"origin": pa.array([1, 2], pa.int64()), "carrier": ["AA", "AA"], "known_at": pa.array([START] * 2, US)}
+    write(project, "gold.route_load", pa.table({**known, **columns}), schema_mode="overwrite")
+    redefine(project, ', features=["flights"]', "")
+    publish(project, now=NOW)
+    store = open_store(project, ASKED)
+    references = [f"route_load:{name}" for name in columns]
+    answer = store.get_online_features(references, {"origin": [1, 2, 3], "carrier": ["AA"] * 3}).to_dict()
+    assert answer["a_time"] == [at, None, None]
+    log = store.provider.online_store.log(store.config)
+    assert log is not None
+    log.flush()
+    found = verify(project, now=NOW)
+    assert found.differences == []
+    assert {name: one.equal for (_, name), one in found.features.items()} == dict.fromkeys(columns, 3)
+    assert (found.equal, found.unverified) == (True, {})
