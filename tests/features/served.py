@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ def logging_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Published, and with a log of every key."""
     for name in ("LAKEHOUSE_PROJECT", "LAKEHOUSE_ENV"):
         monkeypatch.delenv(name, raising=False)
+    for module in ("shop", "shop.tables"):  # other tests have a project of that name too
+        monkeypatch.delitem(sys.modules, module, raising=False)
     made = make_project(folder)
     file = made.features / "feature_store.yaml"
     settings = yaml.safe_load(file.read_text())
