@@ -23,6 +23,7 @@ from lakehouse.cli.runs import build, ingest, publish, run_all
 from lakehouse.cli.show import show
 from lakehouse.cli.submit import submit
 from lakehouse.cli.train import train
+from lakehouse.cli.verify import verify
 from lakehouse.errors import WHERE, LakehouseError, UsageError, did_you_mean
 
 INTERRUPTED = 130
@@ -95,6 +96,7 @@ _add(
     "Make a training set that can be made again.",
     "lakehouse train late --entities rows.parquet --features late_flight --label late --horizon 12h",
 )
+_add(verify, "verify", "Compare what was served with training.", "lakehouse verify --since 2026-01-31")
 _add(demo, "demo", "Run the project's demo.", "lakehouse demo --fresh")
 _add(doctor, "doctor", "Say what is wrong with this machine.", "lakehouse doctor")
 _add(submit, "submit", "Run a job with spark-submit.", "lakehouse submit jobs/build.py --env local")

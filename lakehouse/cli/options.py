@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -39,3 +39,14 @@ def span(option: str, text: str, what: str) -> timedelta:
     if found is None:
         raise UsageError(f"{option}: '{text}' is no {what}", hint="Such as 7d, 12h or 30m.")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """The value of an option that is a time in ISO 8601, in UTC where it names no zone. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: '{text}' is no time", hint="Such as 2026-01-31 or 2026-01-31T12:00.") from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

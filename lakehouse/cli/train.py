@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakehouse.cli.options import Debug, Env, Json, span
+from lakehouse.cli.options import Debug, Env, Json, moment, span
 from lakehouse.cli.output import Output, Page
 from lakehouse.cli.projects import opened
 from lakehouse.cli.training import all_page, forgotten_page, set_page, verified_page
@@ -108,14 +108,14 @@ def train(
             "label": label,
             "horizon": span("--horizon", horizon, "span of time") if horizon is not None else None,
             "label_at": label_at,
-            "start": _time("--start", start),
-            "end": _time("--end", end),
+            "start": moment("--start", start),
+            "end": moment("--end", end),
             "full_feature_names": full_feature_names,
             "filter_by_created_timestamp": by_created,
             "given": Path(entities).name if entities is not None and _is_file(entities) else "",
         }
         kept = {"rows": not manifest_only, "replace": replace}
-        known = None if known_by is None else (None if known_by == "row" else _time("--known-by", known_by),)
+        known = None if known_by is None else (None if known_by == "row" else moment("--known-by", known_by),)
         page = _made(context.obj, project, name, env, _entities(entities), features, how, kept, known)
     context.obj.show(page)
     if code:
@@ -194,16 +194,6 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except OSError:  # longer than a name may be: SQL
         return False
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: '{text}' is no time", hint="Such as 2026-01-31 or 2026-01-31T12:00.") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 @contextmanager

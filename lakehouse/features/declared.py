@@ -53,14 +53,15 @@ def check_windows(view: str, features: Iterable[Field], types: Mapping[str, pa.D
 
 def check_kind(where: str, value_type: ValueType, kind: pa.DataType) -> None:
     """Raise DefinitionError where a feature of this type can't be of a column of that kind."""
-    if not _fits(value_type, kind):
+    if not fits(value_type, kind):
         hint = "Declare the feature's type as the table has it."
         if value_type is ValueType.DECIMAL:
             hint = "Decimals are read as doubles: declare Float64, or let the table have them as text."
         raise DefinitionError(f"{where} is declared as {value_type.name}, but its column is {kind}", hint=hint)
 
 
-def _fits(value_type: ValueType, kind: pa.DataType) -> bool:
+def fits(value_type: ValueType, kind: pa.DataType) -> bool:
+    """Whether a feature of this type can be of a column of that kind."""
     if value_type is ValueType.DECIMAL:
         return _same_kind(kind, pa.string())
     stored = kind_of(value_type)

@@ -51,7 +51,7 @@ class Events:
         told = self.told
         columns = list(dict.fromkeys([*told.keys, told.at, *_needed(told)]))
         table = self.opened.read(
-            columns, time=told.at, start=within[0], end=within[1], keys=self._bounds(asked), as_stored=True
+            columns, time=told.at, start=within[0], end=within[1], keys=self.bounds(asked), as_stored=True
         )
         conditions = {one.name: one.sql for one in told.measures if one.condition}
         conditions |= {WHERE: told.where} if told.where else {}
@@ -62,7 +62,8 @@ class Events:
         rows = plain_columns(pa.table(values))
         return rows.filter(judged[WHERE]) if told.where else rows
 
-    def _bounds(self, asked: Sequence[Column] | None) -> Mapping[str, tuple[Any, Any]]:
+    def bounds(self, asked: Sequence[Column] | None) -> Mapping[str, tuple[Any, Any]]:
+        """The least and the greatest key asked for, where files can be left out by them."""
         found = {}
         for name, column in zip(self.told.entity, asked or (), strict=asked is not None):
             kinds = (column.type, self.opened.schema.field(name).type)

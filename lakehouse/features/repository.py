@@ -167,6 +167,8 @@ def _store(project: Project, settings: Settings) -> FeatureStore:
         config = RepoConfig(**settings.raw)
         # Feast reads each when it is first asked for: a mistake in one is said now.
         _ = config.offline_store, config.batch_engine, config.online_store
+    except LakehouseError:
+        raise
     except Exception as error:
         raise DefinitionError(f"{settings.file}: {_mistakes(error) or _first_line(error)}") from error
     config.repo_path = project.features.resolve()

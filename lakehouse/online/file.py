@@ -77,6 +77,10 @@ class RecordFile:
             connection = self._connection()
             return {} if connection is None else dict(connection.execute("SELECT number, text FROM lakehouse_layouts"))
 
+    def cursors(self) -> dict[str, str]:
+        """The cursor of each view that was published."""
+        return cursors(self.path)
+
     def add(self, view: str) -> None:
         """Make room for a view."""
         with self._writing() as connection:

@@ -65,6 +65,9 @@ class Holder(Protocol):
     def layouts(self) -> dict[int, str]:
         """The text of every layout that a record may name."""
 
+    def cursors(self) -> dict[str, str]:
+        """How far each view was published, by its name in the store."""
+
     def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
         """Lay pushed rows over the records of their keys."""
 

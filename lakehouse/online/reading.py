@@ -19,6 +19,7 @@ from lakehouse.kernels.record import EVER, Layout, encode, layout_of
 from lakehouse.online.publication import Found
 from lakehouse.online.request import LookUp, Part, Request
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
+from lakehouse.online.served import ServedLog
 from lakehouse.online.windows import slid
 
 ABSENT: Any = object()
@@ -181,11 +182,18 @@ def _without_absent(column: Column) -> Column:
     )
 
 
-def answer(records: Records, asked: LookUp, found: Sequence[Found] | None, now: int, versions: bool) -> OnlineResponse:
+def answer(
+    records: Records,
+    asked: LookUp,
+    found: Sequence[Found] | None,
+    now: int,
+    versions: bool,
+    log: ServedLog | None = None,
+) -> OnlineResponse:
     """Feast's response to a look-up: the entity rows as they were given, then the features.
 
     ``found`` is what there is of each key that is asked; None where the store did not answer: all is null then, with
-    the status INVALID. ``versions`` adds the version number of each view's definition.
+    the status INVALID. ``versions`` adds the version number of each view's definition. What is found goes to ``log``.
     """
     request = asked.request
     everywhere, nowhere = [PRESENT] * asked.rows, [None] * asked.rows
@@ -195,16 +203,20 @@ def answer(records: Records, asked: LookUp, found: Sequence[Found] | None, now: 
         if request.join_key(name) in request.types or name in request.request_data
     ]
     keys = {column.name for column in columns if column.name in request.types}
+    served: list[list[Column]] = []
     for spot, part in enumerate(request.parts):
-        if found is not None:
-            if part.windows is None:
-                columns += records.columns(part, asked.encoded[spot], found[spot], now)
-            else:
-                columns += slid(part, asked.encoded[spot], found[spot], records.reader_of, now, asked.moments)
-        else:
+        if found is None:
             marks = [UNAVAILABLE] * asked.rows
             pairs = zip(part.names, part.conversions, strict=True)
-            columns += [Column(name, nowhere, convert, marks, nowhere) for name, convert in pairs]
+            own = [Column(name, nowhere, convert, marks, nowhere) for name, convert in pairs]
+        elif part.windows is None:
+            own = records.columns(part, asked.encoded[spot], found[spot], now)
+        else:
+            own = slid(part, asked.encoded[spot], found[spot], records.reader_of, now, asked.moments)
+        columns += own
+        served.append(own)
+    if log is not None and found is not None:
+        log.take(asked, found, served, now)
     views = [part.view for part in request.parts] if versions else []
     numbers = {
         view.projection.name_alias or view.projection.name: getattr(view, "current_version_number", 0) or 0

@@ -141,6 +141,10 @@ class LookUp:
         parts = zip(self.request.parts, self.encoded, strict=True)
         return [(part.id, [key for key in keys if key is not None]) for part, keys in parts]
 
+    def key(self, part: Part, row: int) -> tuple[Any, ...]:
+        """The join keys of one row for one part, in the order of the view's entity columns: str, bytes or int."""
+        return tuple("" if name == DUMMY_ENTITY_ID else self._joins[name][row] for name in part.asked)
+
     def messages(self) -> dict[str, list[Value]]:
         """The entity rows as Feast's messages, by join key."""
         found = {}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from lakehouse.online.publication import Asked, Found, Holder, Publication
 from lakehouse.online.reading import Records, answer
 from lakehouse.online.request import LookUp, Part, columnar, view_id
 from lakehouse.online.response import PRESENT
+from lakehouse.online.served import ServedLog, ServedLogConfig
 from lakehouse.online.windows import slid
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -42,6 +44,8 @@ class PackedOnlineStoreConfig(FeastConfigBaseModel):
     """Answer look-ups as of this moment (UTC where naive) instead of now: to replay what was served."""
     unavailable: Literal["error", "null"] = "error"
     """What a look-up does when the store does not answer: raise, or answer null with the status INVALID."""
+    log: ServedLogConfig | None = None
+    """Log what is served, so that ``lakehouse verify`` can compare it with training."""
 
 
 class PackedOnlineStore(OnlineStore):
@@ -54,6 +58,7 @@ class PackedOnlineStore(OnlineStore):
     def __init__(self) -> None:
         self._requests = CompiledRequests()
         self._records: Records | None = None
+        self._log: ServedLog | None = None
 
     @abstractmethod
     def holder(self, config: RepoConfig) -> Holder:
@@ -85,7 +90,7 @@ class PackedOnlineStore(OnlineStore):
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
         records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
         try:
-            return answer(records, asked, self.holder(config).find(asked.keys), now, versions)
+            return answer(records, asked, self.holder(config).find(asked.keys), now, versions, self.log(config))
         except OnlineStoreError:
             if not _tolerated(config):
                 raise
@@ -107,7 +112,7 @@ class PackedOnlineStore(OnlineStore):
         try:
             if records.new:
                 await asyncio.to_thread(records.learn)
-            return answer(records, asked, await self.find_async(config, asked.keys), now, versions)
+            return answer(records, asked, await self.find_async(config, asked.keys), now, versions, self.log(config))
         except OnlineStoreError:
             if not _tolerated(config):
                 raise
@@ -202,6 +207,16 @@ class PackedOnlineStore(OnlineStore):
         if self._records is None:
             self._records = Records(lambda: self.holder(config).layouts())
         return self._records
+
+    def log(self, config: RepoConfig) -> ServedLog | None:
+        """The log of what is served; None where the configuration has none."""
+        settings = config.online_store.log
+        if settings is not None and self._log is None:
+            path = settings.path
+            if "://" not in path and config.repo_path is not None:
+                path = str(Path(config.repo_path).absolute() / path)
+            self._log = ServedLog(settings, path, self.holder(config))
+        return self._log
 
     def _look_up(
         self, config: RepoConfig, registry: Any, project: str, features: Any, full_names: bool, rows: Any

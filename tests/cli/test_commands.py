@@ -22,7 +22,7 @@ MAIN = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 
 def test_the_commands_are_those_of_the_design() -> None:
     run = "init check plan ingest build publish run rebuild restore maintain"
-    assert " ".join(COMMANDS) == f"{run} show quarantine query train demo doctor submit"
+    assert " ".join(COMMANDS) == f"{run} show quarantine query train verify demo doctor submit"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,134 @@
+"""Window features that were served are logged and computed again; no JVM: tiles are written by the kernel."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import CommitProperties, Transaction, write_deltalake
+
+from lakehouse.delta.feed import FEED
+from lakehouse.features.events import Events
+from lakehouse.features.reading import open_table
+from lakehouse.features.verifying import Verified, verify
+from lakehouse.kernels.tiles import tiles_of
+from lakehouse.tables.notes import noted
+from tests.windows.world import DAY, HOUR, START, TABLES, Row, World
+
+NOW = START + 10 * DAY
+
+
+def event(number: int, at: datetime, v: float, key: str = "a") -> Row:
+    return {"id": number, "k": key, "shop": "x", "t": at, "v": v, "n": number, "s": f"s{number}"}
+
+
+def build(world: World, name: str = "load") -> None:
+    """What a build leaves: the tiles of the newest events, and a receipt that says of which version they are."""
+    told = world.tables[name].windows
+    assert told is not None
+    address = f"gold.{name}"
+    events = open_table(str(world.events), "silver.events")
+    tiles = tiles_of(Events(told, events).read(None, (None, None)), told)
+    done = CommitProperties(app_transactions=[Transaction(f"{address}:0:", events.version)])
+    place = str(world.project.path(address))
+    write_deltalake(place, tiles, mode="overwrite", configuration={FEED: "true"}, commit_properties=done)
+    receipt = {"_kind": "receipt", "_batch": events.version}
+    receipt["_receipt"] = json.dumps({"versions": {"silver.events": events.version}})
+    write_deltalake(str(world.project.state(address)), noted([receipt], f"{address}:0:"), mode="append")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    online = {"type": "lakehouse.online.sqlite.SqliteOnlineStore", "path": "../data/online.db"}
+    made = World.make(tmp_path, online={**online, "log": {"path": "../data/served", "share": 1.0}})
+    rows = [event(n, START + n * DAY / 4, n / 10, "ab"[n % 2]) for n in range(1, 39)]
+    made.put(*rows)
+    for name in ("load", "by_shop"):
+        build(made, name)
+    made.apply()
+    for name in ("load", "by_shop"):
+        made.publish(NOW, name)
+    return made
+
+
+def serve(world: World, view: str, *keys: str | None, at: datetime) -> Any:
+    told = world.tables[view].windows
+    assert told is not None
+    store = world.store(at)
+    references = [f"{view}:{one.name}" for one in told.features]
+    answer = store.get_online_features(references, {"k": list(keys)}).to_dict()
+    log = store.provider.online_store.log(store.config)
+    assert log is not None
+    log.flush()
+    return answer
+
+
+def verified(world: World) -> Verified:
+    return verify(world.project, now=datetime.now(UTC))
+
+
+def named(found: Verified) -> dict[str, list[str]]:
+    """The features that differ, by cause."""
+    causes: dict[str, set[str]] = {}
+    for one in found.differences:
+        causes.setdefault(one.cause, set()).add(one.feature)
+    return {cause: sorted(features) for cause, features in causes.items()}
+
+
+def test_all_that_is_served_is_what_training_says(world: World) -> None:
+    count = 0
+    for view in ("load", "by_shop"):
+        for at in (NOW, NOW + HOUR / 3, NOW + 3 * DAY, NOW + 40 * DAY):
+            serve(world, view, "a", "b", "new", None, at=at)
+            count += 3
+    serve(world, "load", "a", at=NOW)
+    found = verified(world)
+    assert (found.equal, found.vectors, found.compared) == (True, count + 1, count + 1)
+    assert found.differences == []
+    assert {one.vectors for (view, _), one in found.features.items() if view == "load"} == {13}
+
+
+def test_an_event_that_came_late_and_one_that_was_corrected(world: World) -> None:
+    at = NOW + HOUR
+    serve(world, "load", "a", "b", at=at)
+    late = event(100, NOW - HOUR, 0.9, "a")
+    world.put(late)
+    build(world)
+    found = verified(world)
+    assert found.equal
+    assert set(named(found)) == {"late data"}
+    assert {"count_7d", "n_sum_1d", "s_last"} <= set(named(found)["late data"])
+    assert {one.vector.keys["k"] for one in found.differences} == {"a"}
+    serve(world, "load", "b", at=at)  # still of the version before
+    last = max((row for row in world.rows.values() if row["k"] == "b"), key=lambda row: row["t"])
+    world.change([], [{**last, "n": 77}])
+    build(world)
+    world.publish(NOW, "load")
+    found = verified(world)
+    assert found.equal
+    assert named(found)["correction"] == ["n_sum_1d"]
+    assert {one.vector.keys["k"] for one in found.differences if one.cause == "correction"} == {"b"}
+
+
+def test_a_publish_that_lags_and_a_definition_that_was_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put(event(100, NOW - HOUR, 0.9, "a"))
+    build(world)
+    serve(world, "load", "a", at=NOW + HOUR)
+    found = verified(world)
+    assert found.equal
+    assert set(named(found)) == {"publish lag"}
+    text = TABLES.replace('count("s", over="1d")', 'count("s", over="1d", name="others")')
+    text = text.replace('sum("n", over="1d")', 'sum("n", over="2d", name="n_sum_1d")')
+    (world.project.folder / "shop" / "tables.py").write_text(text)
+    for module in ("shop", "shop.tables"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    world.apply()
+    found = verified(world)
+    assert not found.equal
+    assert [one.feature for one in found.differences if one.cause == "definition changed"] == ["n_sum_1d", "s_count_1d"]
+    tally = found.features["load", "n_sum_1d"]
+    assert (tally.equal, tally.different) == (0, 1)
