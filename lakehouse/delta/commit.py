@@ -138,12 +138,15 @@ def _say(session: SparkSession, path: Path, properties: dict[str, str], note: st
     set_properties(own, path, properties)
 
 
-def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str], *, within: str = "") -> dict[str, int]:
+def replace_by_difference(
+    frame: DataFrame, path: Path, key: Sequence[str], *, within: str = "", exact: bool = False
+) -> dict[str, int]:
     """Make the table's rows those of ``frame`` by writing only what differs. Columns must be those of the table.
 
     ``within`` is a condition on ``t``, a row of the table, never null; rows for which it is false are neither read nor
-    changed, and none of them may have a key of the frame. The commit is made even where nothing differs, since it moves
-    the cursor. Returns how many rows were inserted, updated and deleted.
+    changed, and none of them may have a key of the frame. ``exact``: doubles that are close are not taken for equal,
+    nor are the two zeros within a list. The commit is made even where nothing differs, since it moves the cursor.
+    Returns how many rows were inserted, updated and deleted.
     """
     from pyspark.sql import functions as F
 
@@ -151,7 +154,7 @@ def replace_by_difference(frame: DataFrame, path: Path, key: Sequence[str], *, w
     made = frame.withColumn(MADE, F.lit(True)).alias("s")
     kept = read_table(frame.sparkSession, path).alias("t").where(within or "TRUE").withColumn(KEPT, F.lit(True))
     both = made.join(kept.alias("t"), same_key(key), "full_outer")
-    differs = " OR ".join(_differs(field.name, field.dataType.typeName()) for field in frame.schema.fields)
+    differs = " OR ".join(_differs(field.name, field.dataType.simpleString(), exact) for field in frame.schema.fields)
     what = (
         F.when(F.col(f"t.{KEPT}").isNull(), "inserted")
         .when(F.col(f"s.{MADE}").isNull(), "deleted")
@@ -234,9 +237,11 @@ def _merge(frame: DataFrame, path: Path, key: Sequence[str], clauses: str, withi
     return done[0].asDict() if done else {}
 
 
-def _differs(name: str, kind: str) -> str:
+def _differs(name: str, kind: str, exact: bool) -> str:
     new, old = f"s.{quoted(name)}", f"t.{quoted(name)}"
     different = f"NOT ({new} <=> {old})"
+    if exact:
+        return f"NOT (CAST({new} AS STRING) <=> CAST({old} AS STRING))" if kind == "array<double>" else different
     if kind not in ("double", "float"):
         return different
     finite = f"abs({new}) < double('infinity') AND abs({old}) < double('infinity')"

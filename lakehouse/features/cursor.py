@@ -44,6 +44,11 @@ class Cursor:
     towards: int | None = None
     """The version that a publish was on its way to: some records may be of it already."""
     towards_commit: str = ""
+    events_id: str = ""
+    """Of window features: the table of their events, the version of it that was read, and as of when."""
+    events: int | None = None
+    horizon: int | None = None
+    """In microseconds since 1970."""
 
     @property
     def text(self) -> str:
@@ -64,6 +69,8 @@ class Cursor:
     def holds(self, opened: OpenTable) -> bool:
         """Whether the records are what the table says now: compaction changes none."""
         there = self.table_id == opened.id and opened.changed_at <= self.version <= opened.version
+        if self.events is not None:  # an event that is dated ahead may change, and leave its tile as it is
+            there = there and self.version == opened.version
         return there and self.towards is None and self.same_history(opened)
 
     def leads_to(self, opened: OpenTable) -> bool:

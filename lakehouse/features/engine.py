@@ -142,6 +142,7 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
             version=rows.opened.version,
             commit=rows.opened.commit(rows.opened.version),
             definition=definition(view),
+            **rows.more_of_cursor,
         )
         same = before is not None and (before.definition, before.pinned) == (after.definition, after.pinned)
         if before is not None and same and before.holds(rows.opened):
@@ -165,7 +166,7 @@ def _why_all(before: Cursor | None, after: Cursor, rows: ViewRows) -> str:
         return "the store has none of it"
     if before.definition != after.definition:
         return "the view is defined otherwise"
-    if before.table_id != after.table_id:
+    if (before.table_id, before.events_id) != (after.table_id, after.events_id):
         return f"{after.table} was made anew"
     if not before.leads_to(rows.opened):
         return "the store holds a later version"
@@ -184,7 +185,7 @@ def _write_all(into: Publication, rows: ViewRows) -> int:
 def _write_changed(into: Publication, rows: ViewRows, before: Cursor) -> int:
     changed = changes(rows.opened, before.version, rows.keys, rows.fed)
     into.mark(before.on_the_way(rows.opened).text)
-    written, keys = 0, changed.keys
+    written, keys = 0, rows.with_stirred(changed.keys, before)
     if (
         rows.by_feed_alone
         and before.towards is None

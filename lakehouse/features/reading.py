@@ -114,10 +114,10 @@ class OpenTable:
             return table.select(wanted).cast(pa.schema([own.field(name) for name in wanted]))
         return in_plain_types(table, wanted)
 
-    def read_where(self, columns: Sequence[str], keys: pa.Table) -> pa.Table:
-        """The columns of all rows whose key, the columns of ``keys``, is one of these."""
+    def read_where(self, columns: Sequence[str], keys: pa.Table, conditions: Sequence[str] = ()) -> pa.Table:
+        """The columns of all rows that fulfil the conditions and have one of these keys."""
         wanted = list(dict.fromkeys([*columns, *keys.column_names]))
-        conditions = [_between(name, keys.column(name)) for name in keys.column_names]
+        conditions = [*conditions, *(_between(name, keys.column(name)) for name in keys.column_names)]
         table = self._table(wanted, [one for one in conditions if one])
         names = keys.column_names
         ours, theirs = ([one.column(name) for name in names] for one in (keys, table))
@@ -198,6 +198,11 @@ class OpenTable:
     @cached_property
     def _files(self) -> pa.Table:
         return pa.table(self.delta.get_add_actions(flatten=True))
+
+
+def not_before(time: str, start: datetime) -> str:
+    """SQL: whether a time is not before another; nothing where that can't be said in SQL."""
+    return f"{_quoted(time)} >= '{_text(start)}'" if start.year in _IN_SQL else ""
 
 
 def _between(name: str, values: pa.ChunkedArray) -> str:

@@ -18,19 +18,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
-from feast.type_map import python_values_to_proto_values
-from feast.value_type import ValueType
 
-from lakehouse.errors import DefinitionError, StorageError
-from lakehouse.features.declared import check_kind
+from lakehouse.errors import StorageError
+from lakehouse.features.cursor import Cursor
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource, view_source
+from lakehouse.features.stored_values import stored_values
 from lakehouse.features.windowed import WindowTable
 from lakehouse.kernels.asof import latest
 from lakehouse.kernels.keys import Ints
-from lakehouse.kernels.record import UNKNOWN, Layout, arrow_type, encode
+from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.kernels.times import UTC_TIME
 from lakehouse.online.kinds import kind_of
 from lakehouse.online.request import view_keys
@@ -95,7 +93,7 @@ class ViewRows:
         self.opened.require(self.columns, f"published by '{self.view.name}'")
         parts = -(-self.opened.rows // AT_ONCE)
         if parts <= 1 or not self.keys:
-            yield from self.batches(self.whole(), ordered)
+            yield from self.batches(self.opened.read(self.columns, condition=" and ".join(self.conditions)), ordered)
             return
         folder = Path(tempfile.mkdtemp(prefix="lakehouse-publish-"))
         try:
@@ -108,9 +106,19 @@ class ViewRows:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def whole(self) -> pa.Table:
-        """All rows that records are made of."""
-        return self.opened.read(self.columns)
+    @property
+    def more_of_cursor(self) -> dict[str, Any]:
+        """What the cursor says beside the table's version."""
+        return {}
+
+    @property
+    def conditions(self) -> list[str]:
+        """SQL: what rows must fulfil to be of use."""
+        return []
+
+    def with_stirred(self, keys: pa.Table, before: Cursor) -> pa.Table:
+        """The keys whose rows changed, and those whose records changed for another reason."""
+        return keys
 
     def of_keys(self, keys: pa.Table) -> Iterator[tuple[list[bytes], list[bytes], list[bytes]]]:
         """Of some keys the records of those that the table has, and the keys that it has not: (keys, records, gone).
@@ -120,7 +128,7 @@ class ViewRows:
         for start in range(0, keys.num_rows, AT_ONCE):
             part = keys.slice(start, AT_ONCE)
             found = []
-            for there, records in self.batches(self.opened.read_where(self.columns, part)):
+            for there, records in self.batches(self.opened.read_where(self.columns, part, self.conditions)):
                 found.append(pa.array(there, pa.large_binary()))
                 yield there, records, []
             encoded = self.encoded(part).unique().drop_null()
@@ -199,7 +207,7 @@ class ViewRows:
         columns, names = [], []
         for one in self.view.features:
             column = rows.column(self.source.stored(one.name))
-            columns.append(_stored(column, one.dtype.to_value_type(), f"{self.view.name}: '{one.name}'"))
+            columns.append(stored_values(column, one.dtype.to_value_type(), f"{self.view.name}: '{one.name}'"))
             names.append(one.name)
         return pa.table(columns, names=names) if columns else rows.select([])
 
@@ -226,15 +234,16 @@ class ViewRows:
         """The keys at which ranges begin that have the same number of rows, as far as a sample tells."""
         step = max(1, AT_ONCE // SAMPLE)
         seen = [
-            self.encoded(batch.take(pa.array(range(0, len(batch), step)))) for batch in self.opened.stream(self.keys)
+            self.encoded(batch.take(pa.array(range(0, len(batch), step))))
+            for batch in self.opened.stream(self.keys, self.conditions)
         ]
-        keys = pl.Series(values=pa.chunked_array(seen, pa.large_binary()).drop_null()).sort()
-        return keys.gather(np.arange(1, parts) * len(keys) // parts) if len(keys) else keys
+        found = pl.Series(values=pa.chunked_array(seen, pa.large_binary()).drop_null()).sort()
+        return found.gather(np.arange(1, parts) * len(found) // parts) if len(found) else found
 
     def _gathered(self) -> Iterator[pa.Table]:
         """The table's rows, so many at a time that it's little work to part them."""
         waiting: list[pa.RecordBatch] = []
-        for batch in self.opened.stream(self.columns):
+        for batch in self.opened.stream(self.columns, self.conditions):
             waiting.append(batch)
             if sum(len(one) for one in waiting) >= AT_ONCE // 10:
                 yield pa.Table.from_batches(waiting).combine_chunks()
@@ -249,44 +258,3 @@ def _give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def _stored(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.ChunkedArray | pa.Array:
-    kind = kind_of(value_type)
-    check_kind(where, value_type, column.type)
-    _refuse_nulls_within(column, where)
-    try:
-        if kind != "value":
-            return column.cast(arrow_type(kind))
-        messages = python_values_to_proto_values(column.to_pylist(maps_as_pydicts="strict"), value_type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
-        raise DefinitionError(
-            f"{where} is declared as {value_type.name}, but its column is {column.type}: {error}",
-            hint="Declare the feature's type as the table has it.",
-        ) from error
-    if value_type in (ValueType.VALUE_LIST, ValueType.VALUE_SET):
-        for message, given in zip(messages, column.to_pylist(), strict=True):
-            _keep_empty(message, given)
-    none = pc.is_null(column).to_pylist()
-    packed = [None if null else one.SerializeToString() for one, null in zip(messages, none, strict=True)]
-    return pa.array(packed, pa.large_binary())
-
-
-def _refuse_nulls_within(column: pa.ChunkedArray | pa.Array, where: str) -> None:
-    """Of a null among texts Feast makes an empty text; a null that stands for a whole list is kept."""
-    while pa.types.is_list(column.type):
-        column = pc.list_flatten(column)
-        if column.null_count and not pa.types.is_list(column.type):
-            raise DefinitionError(
-                f"{where} has a list with a null in it, which can't be served", hint="Leave nulls out of its lists."
-            )
-
-
-def _keep_empty(message: Value, given: Any) -> None:
-    """Of an empty list within a list Feast makes a message of nothing, which is read as null."""
-    name = message.WhichOneof("val")
-    if name in ("list_val", "set_val"):
-        for inner, items in zip(getattr(message, name).val, given, strict=True):
-            _keep_empty(inner, items)
-    elif name is None and given == []:
-        message.string_list_val.SetInParent()

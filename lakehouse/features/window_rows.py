@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from lakehouse.features.changed import NoFeedError, changes
+from lakehouse.features.cursor import Cursor
+from lakehouse.features.reading import not_before
 from lakehouse.features.records import BATCH, Batch, ViewRows
 from lakehouse.features.windowed import WindowTable, earlier
 from lakehouse.kernels.aggregations import HOP, START
@@ -17,10 +22,14 @@ from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.kernels.slides import Plan, nothing, slides
 from lakehouse.kernels.tiles import column_of, tiles_of
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.kernels.windows import DAY
 from lakehouse.online.kinds import ticks
 
 Rows = list[tuple[int, bytes]]
+PAIR = "_pair"
+AT_ONCE = 1_000
+"""So many moments of keys are worked out at a time: each looks at all events of today and later that are before it."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,33 @@ class WindowRows(ViewRows):
         parts = [column_of(name, part) for name, parts in told.parts().items() for part in parts]
         return list(dict.fromkeys([*told.keys, HOP, START, *parts]))
 
-    def whole(self) -> pa.Table:
-        """The tiles that a window reaches, now or later."""
+    @property
+    def more_of_cursor(self) -> dict[str, Any]:
+        events = self.table.events.opened
+        return {"events_id": events.id, "events": events.version, "horizon": ticks(self.now)}
+
+    def with_stirred(self, keys: pa.Table, before: Cursor) -> pa.Table:
+        """Those too that have, or had, an event dated after the last publish that changed since: records hold these
+        one by one, and a tile may stay as it is where one moves within it."""
+        events, told = self.table.events.opened, self.table.told
+        if before.events is None or before.horizon is None or before.events > events.version:
+            raise NoFeedError("does not say which events were published")
+        changed = changes(events, before.events, told.entity, [*told.entity, told.at])
+        own = changed.keys
+        if changed.rows is not None:
+            at = pc.fill_null(changed.rows.column(told.at).cast(UTC_TIME).cast(pa.int64()), -(2**62))
+            own = changed.rows.filter(pc.greater_equal(at, before.horizon)).select(list(told.entity))
+        own = own.select(keys.column_names).cast(keys.schema)
+        every = pa.concat_tables([keys, own.filter(_whole(own))])
+        return every.group_by(every.column_names, use_threads=False).aggregate([])
+
+    @property
+    def conditions(self) -> list[str]:
+        """Of the tiles that a window reaches, now or later."""
         longest = self.table.told.longest
         begin = None if longest is None else earlier(self.now, (longest.length or 0) + longest.hop)
-        return self.opened.read(self.columns, time=START, start=begin)
+        condition = "" if begin is None else not_before(START, begin)
+        return [condition] if condition else []
 
     def batches(self, table: pa.Table, ordered: bool = False) -> Iterator[Batch]:
         """The records of the keys of some tiles, which are all that these keys have."""
@@ -93,27 +124,48 @@ class WindowRows(ViewRows):
         return together(self.plan, tiles, codes, at, self.table.events.types)
 
     def _later(self, keys: list[bytes], tiles: pa.Table, codes: Ints) -> dict[int, Rows]:
-        """The rows of those keys that have events which are not before now."""
+        """The rows of those keys that have events which are not before now: as of now, and just after each event."""
         if self._ahead is None:
             return {}
         places = {key: spot for spot, key in enumerate(keys)}
-        events = self._ahead
-        spots = np.array([places.get(key, -1) for key in self.encoded(events).to_pylist()], np.int64)
-        events, spots = events.filter(pa.array(spots >= 0)), spots[spots >= 0]
-        at = _ticks(events.column(self.table.told.at))
-        now = ticks(self.now)
-        whole_days = _ticks(tiles.column(START)) < now // DAY * DAY
+        spots = np.array([places.get(key, -1) for key in self.encoded(self._ahead).to_pylist()], np.int64)
+        at, now = _ticks(self._ahead.column(self.table.told.at)), ticks(self.now)
+        order = np.lexsort((at, spots))
+        events, spots, at = self._ahead.take(pa.array(order)), spots[order], at[order]
+        complete = np.flatnonzero(_ticks(tiles.column(START)) < now // DAY * DAY)
+        whole_days, codes = tiles.take(pa.array(complete)), codes[complete]
+        later = np.unique(np.stack([spots, at + 1])[:, (spots >= 0) & (at >= now)], axis=1)
+        asked = np.unique(later[0])
+        pairs = np.concatenate([np.stack([asked, np.full(len(asked), now)]), later], axis=1)
+        pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
         found: dict[int, Rows] = {}
-        for spot in np.unique(spots[at >= now]).tolist():
-            own, mine = events.filter(pa.array(spots == spot)), at[spots == spot]
-            old = tiles.filter(pa.array((codes == spot) & whole_days))
-            found[spot] = []
-            for moment in (now, *np.unique(mine[mine >= now] + 1).tolist()):
-                made = tiles_of(own.filter(pa.array(mine < moment)), self.table.told)
-                every = pa.concat_tables([old, made.select(old.column_names).cast(old.schema)])
-                packed = self._packed_at(every, np.zeros(len(every), np.int64), np.array([moment], np.int64))[0]
-                found[spot].append((moment, packed or self._nothing))
+        for first in range(0, pairs.shape[1], AT_ONCE):
+            part = pairs[:, first : first + AT_ONCE]
+            packed = self._as_of(part, (events, spots, at), (whole_days, codes))
+            for (spot, moment), one in zip(part.T.tolist(), packed, strict=True):
+                found.setdefault(spot, []).append((moment, one or self._nothing))
         return found
+
+    def _as_of(
+        self, pairs: Ints, events: tuple[pa.Table, Ints, Ints], tiles: tuple[pa.Table, Ints]
+    ) -> list[bytes | None]:
+        """What each pair of a key's spot and a moment comes to: of whole tiles, and of events before the moment.
+
+        Both are in the order of their spots, the events of their times too.
+        """
+        told = replace(self.table.told, entity=(PAIR,))
+        table, spots, at = events
+        firsts = np.searchsorted(spots, pairs[0])
+        width = int(at.max()) - int(at.min()) + 2
+        scale = spots * width + (at - at.min())
+        ends = np.searchsorted(scale, pairs[0] * width + np.clip(pairs[1] - at.min(), 0, width - 1))
+        made = tiles_of(_repeated(table, firsts, ends), told)
+        whole, codes = tiles
+        old = _repeated(whole, np.searchsorted(codes, pairs[0]), np.searchsorted(codes, pairs[0], side="right"))
+        names = [PAIR, *(name for name in self.columns if name not in self.table.told.entity)]
+        every = pa.concat_tables([old.select(names), made.select(names).cast(old.select(names).schema)])
+        every = every.sort_by(PAIR)
+        return self._packed_at(every, every.column(PAIR).to_numpy(), pairs[1])
 
     @cached_property
     def _nothing(self) -> bytes:
@@ -128,6 +180,19 @@ class WindowRows(ViewRows):
         if not newest.num_rows:
             return None
         return self.table.events.read(None, (today, None))
+
+
+def _repeated(table: pa.Table, firsts: Ints, ends: Ints) -> pa.Table:
+    """The rows from each of ``firsts`` to before its end, with the number of these in PAIR."""
+    size = np.maximum(ends - firsts, 0)
+    within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    rows = table.take(pa.array(np.repeat(firsts, size) + within))
+    return rows.append_column(PAIR, pa.array(np.repeat(np.arange(len(size)), size)))
+
+
+def _whole(keys: pa.Table) -> pa.Array:
+    """Which keys have no null."""
+    return reduce(pc.and_, (pc.is_valid(column) for column in keys.columns))
 
 
 def _ticks(column: pa.ChunkedArray) -> Ints:

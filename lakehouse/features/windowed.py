@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 from feast.repo_config import RepoConfig
 
-from lakehouse.delta.state import EPOCH, FINGERPRINT, read_state
+from lakehouse.delta.state import TableState, read_state
 from lakehouse.errors import NotBuiltError
 from lakehouse.features.events import Events, Within
 from lakehouse.features.reading import OpenTable, open_table
@@ -20,7 +21,7 @@ from lakehouse.kernels.answers import Answers, answers, types_of
 from lakehouse.kernels.keys import Column
 from lakehouse.kernels.tiles import column_of
 from lakehouse.kernels.windows import SECOND
-from lakehouse.tables.notes import made_from, made_of
+from lakehouse.tables.notes import made_from, receipt_of
 
 FEWER = 4
 """Tiles are read for training where there are so many times fewer of them than of events."""
@@ -112,21 +113,25 @@ def earlier(time: datetime, micros: int) -> datetime | None:
 
 
 def events_version(source: DeltaSource, tiles: OpenTable, config: RepoConfig) -> int:
-    """Which version of the events the tiles were made of, by what their table remembers of its builds."""
+    """Which version of the events the tiles were made of, by what their table remembers of its builds.
+
+    Raises NotBuiltError where nothing says so, and where they were made by another definition than the view's.
+    """
     told, address = source.windows, source.table
     assert told is not None and address is not None
-    project = project_of(config)
+    project, hint = project_of(config), f"Run: lakehouse run --select {address}"
     beside, events = read_state(project.state(address)), read_state(project.path(told.of))
-    said = tiles.delta.metadata().configuration
-    versions = None
+    said = dict(tiles.delta.metadata().configuration)
+    state = TableState(tiles.id, tiles.version, said, {}, tiles.delta, Path(tiles.location))
+    if state.restored:  # its cursor is that of rows which are gone
+        raise NotBuiltError(f"{address} was restored to an older version since its last build", hint=hint)
+    receipt = None
     if beside is not None and events is not None:
-        epoch, fingerprint = int(said.get(EPOCH, "0") or 0), said.get(FINGERPRINT, "") or ""
-        origin = made_from(address, {told.of: events.id}, epoch, fingerprint)
-        cursor = tiles.delta.transaction_version(origin)
-        versions = None if cursor is None else made_of(beside, origin, cursor)
-    if versions is None or told.of not in versions:
-        raise NotBuiltError(
-            f"nothing says which version of {told.of} the tiles of {address} were made of",
-            hint=f"Run: lakehouse run --select {address}",
-        )
-    return versions[told.of]
+        origin = made_from(address, {told.of: events.id}, state.epoch, state.fingerprint)
+        cursor = state.cursor(origin)
+        receipt = None if cursor is None else receipt_of(beside, origin, cursor)
+    if receipt is None or "windows" not in receipt:
+        raise NotBuiltError(f"nothing says which version of {told.of} the tiles of {address} were made of", hint=hint)
+    if not told.part_of(Aggregations.of_text(receipt["windows"])):
+        raise NotBuiltError(f"the tiles of {address} were made by another definition of its windows", hint=hint)
+    return int(receipt["versions"][told.of])

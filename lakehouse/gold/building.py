@@ -91,7 +91,7 @@ def build_gold(
             record_blocking(memory, table, work, future, gate)
             hint = f"{error.hint}\nIts rows: lakehouse quarantine show {table.address}"
             raise GateError(error.message, hint=hint) from error
-        receipts.record(session, memory, work, gate)
+        receipts.record(session, memory, table, work, gate)
         Commit(work.origin, work.cursor, f"made of {_shown(work.versions)}").apply(session)
         done = _write(session, table, work, result, path, row["rows"], part)
     return Built(rows=row["rows"], warned=warned, why=refresh.why, **done)
@@ -109,7 +109,9 @@ def _write(
         set_properties(session, path, table_properties(work.epoch, work.fingerprint))
     sound = work.action != "rebuild" or not doubles(read_table(session, path), table.key)
     if sound and has_columns_of(result, path):
-        return replace_by_difference(result, path, table.key, within=part.results("t.") if part else "")
+        return replace_by_difference(
+            result, path, table.key, within=part.results("t.") if part else "", exact=table.windows is not None
+        )
     overwrite(ordered, path)
     return {"inserted": rows, "updated": 0, "deleted": 0}
 

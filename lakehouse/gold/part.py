@@ -33,10 +33,10 @@ class Part:
         if not self.days_of:
             return ""
         known = sorted(value for value in self.values if value is not None)
-        spans = [
-            f"({name} >= {literal(_midnight(low)).spark} AND {name} < {literal(_midnight(high)).spark})"
-            for low, high in _spans(known, timedelta(0), timedelta(days=1))
-        ]
+        spans = []
+        for low, high in _spans(known, timedelta(0), timedelta(days=1)):
+            ends = "" if high == date.max in known else f" AND {name} < {literal(_midnight(high)).spark}"
+            spans.append(f"({name} >= {literal(_midnight(low)).spark}{ends})")
         # No tile is of an event without a time.
         return f"({name} IS NOT NULL AND ({' OR '.join(spans or ['FALSE'])}))"
 

@@ -70,15 +70,17 @@ def _in_days(told: Aggregations) -> Callable[[Iterator[pa.RecordBatch]], Iterato
         import pyarrow.compute as pc
 
         waiting: list[pa.RecordBatch] = []
+        many, day = 0, None
         for batch in batches:
-            waiting.append(batch)
-            if sum(len(one) for one in waiting) < AT_ONCE:
+            if not len(batch):
                 continue
-            table = pa.Table.from_batches(waiting)
-            days = table.column(DAY)
-            done = pc.not_equal(days, days[-1])
-            yield from _tiles(table.filter(done), told)
-            waiting = table.filter(pc.invert(done)).to_batches()
+            days = batch.column(batch.schema.get_field_index(DAY))
+            if many >= AT_ONCE and days[-1] != day:
+                same = pc.sum(pc.equal(days, day)).as_py() or 0
+                yield from _tiles(pa.Table.from_batches([*waiting, batch.slice(0, same)]), told)
+                waiting, many, batch = [], 0, batch.slice(same)
+            waiting.append(batch)
+            many, day = many + len(batch), days[-1]
         if waiting:
             yield from _tiles(pa.Table.from_batches(waiting), told)
 

@@ -127,6 +127,17 @@ class Aggregations:
                 own |= {part: max(one.most, own.get(part, 1)) for part in PARTS[one.kind]}
         return found
 
+    def part_of(self, other: Aggregations) -> bool:
+        """Whether the other computes these features too, of the same events."""
+        return (
+            self.same_events(other) and {*self.features} <= {*other.features} and {*self.measures} <= {*other.measures}
+        )
+
+    def same_events(self, other: Aggregations) -> bool:
+        """Whether both look at the same events, by the same keys."""
+        parts = ("of", "entity", "at", "where", "bucket")
+        return all(getattr(self, part) == getattr(other, part) for part in parts)
+
     @property
     def text(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

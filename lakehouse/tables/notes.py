@@ -28,13 +28,16 @@ def made_from(address: str, inputs: Mapping[str, str], epoch: int, fingerprint: 
     return f"{address}:{hashlib.sha256(ids.encode()).hexdigest()[:16]}:{epoch}:{fingerprint}"
 
 
-def made_of(beside: Rows, origin: str, cursor: int) -> dict[str, int] | None:
-    """The inputs' versions at the build that left this cursor; None where no receipt tells them."""
+def receipt_of(beside: Rows, origin: str, cursor: int) -> dict[str, Any] | None:
+    """What the build that left this cursor wrote down: ``versions`` of its inputs, and ``windows`` where it made tiles.
+
+    None where there is no receipt.
+    """
     if "_receipt" not in beside.columns:
         return None
     of_build = f"_kind = 'receipt' AND _batch = {cursor} AND {of_origin(origin)}"
     found = beside.rows(f"SELECT _receipt FROM t WHERE {of_build}")
-    return dict(json.loads(found[0]["_receipt"])["versions"]) if found else None
+    return dict(json.loads(found[0]["_receipt"])) if found else None
 
 
 def noted(rows: Iterable[Mapping[str, Any]], origin: str) -> pa.Table:
