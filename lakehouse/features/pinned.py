@@ -14,7 +14,7 @@ from lakehouse.errors import LakehouseError, VersionGoneError
 from lakehouse.features.manifest import PinnedTable
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.features.source import DeltaSource
-from lakehouse.features.windowed import events_version
+from lakehouse.features.windowed import made_of
 
 BESIDE = "state/"
 """How names of tables begin that stand beside one, from ROOT."""
@@ -47,7 +47,7 @@ class Tables:
         of = source.windows.of
         known = (one for one in self._pinned.values() if one.table.startswith(f"{of}@") and user in one.used_by)
         pinned = next(known, None)
-        version = events_version(source, tiles, self._config) if pinned is None else pinned.version
+        version = made_of(source, tiles, self._config)[0] if pinned is None else pinned.version
         events = DeltaSource(name=of, table=of, timestamp_field=source.windows.at, version=version)
         return self.open(events, user)
 

@@ -61,7 +61,9 @@ class ViewRows:
         opened = source.open(config)
         if source.windows is None:
             return ViewRows(view, source, opened, now)
-        return WindowRows(view, source, opened, now, WindowTable.of(source, opened, config))
+        windows = WindowTable.of(source, opened, config)
+        windows.require_fit()
+        return WindowRows(view, source, opened, now, windows)
 
     by_feed_alone: ClassVar[bool] = True
     """Whether a key's record may be told by the change feed, without its table."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -51,6 +52,8 @@ class WindowTable:
     told: Aggregations
     tiles: OpenTable
     events: Events
+    made_by: Aggregations | None
+    """What the tiles were made for; None where nothing says so."""
 
     @staticmethod
     def of(source: DeltaSource, tiles: OpenTable, config: RepoConfig) -> WindowTable:
@@ -58,14 +61,29 @@ class WindowTable:
 
         Raises NotBuiltError where nothing says which that was, StorageError where it is gone.
         """
-        told = source.windows
+        told, version, made_by = source.windows, source.events_version, None
         assert told is not None
-        version = source.events_version
         if version is None:
-            version = events_version(source, tiles, config)
+            version, made_by = made_of(source, tiles, config)
+        else:
+            with suppress(NotBuiltError):
+                made_by = made_of(source, tiles, config)[1]
         hint = f"Run: lakehouse run --select +{source.table}"
         opened = open_table(str(project_of(config).path(told.of)), told.of, version, hint)
-        return WindowTable(told, tiles, Events(told, opened))
+        return WindowTable(told, tiles, Events(told, opened), made_by)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the tiles were made for these features: by a build since the definition changed."""
+        return self.made_by is not None and self.told.part_of(self.made_by)
+
+    def require_fit(self) -> None:
+        """Raise NotBuiltError where the tiles are another definition's."""
+        if not self.fits:
+            raise NotBuiltError(
+                f"the tiles of {self.tiles.label} were made by another definition of its windows",
+                hint=f"Run: lakehouse run --select {self.tiles.label}",
+            )
 
     def check(self) -> None:
         """Raise DefinitionError for a column of the events that is not there, or that can't be computed with."""
@@ -83,7 +101,7 @@ class WindowTable:
         """
         told = replace(self.told, features=tuple(one for one in self.told.features if one.name in features))
         if tiled is None:
-            tiled = self.tiles.rows * FEWER < self.events.opened.rows
+            tiled = self.fits and self.tiles.rows * FEWER < self.events.opened.rows
         first, last = span
         longest = told.longest
         begin = None if first is None or longest is None else earlier(first, (longest.length or 0) + longest.hop)
@@ -112,10 +130,9 @@ def earlier(time: datetime, micros: int) -> datetime | None:
         return None
 
 
-def events_version(source: DeltaSource, tiles: OpenTable, config: RepoConfig) -> int:
-    """Which version of the events the tiles were made of, by what their table remembers of its builds.
-
-    Raises NotBuiltError where nothing says so, and where they were made by another definition than the view's.
+def made_of(source: DeltaSource, tiles: OpenTable, config: RepoConfig) -> tuple[int, Aggregations]:
+    """Which version of the events the tiles were made of, and for which features: what their table remembers of its
+    builds. Raises NotBuiltError where nothing says so.
     """
     told, address = source.windows, source.table
     assert told is not None and address is not None
@@ -132,6 +149,4 @@ def events_version(source: DeltaSource, tiles: OpenTable, config: RepoConfig) ->
         receipt = None if cursor is None else receipt_of(beside, origin, cursor)
     if receipt is None or "windows" not in receipt:
         raise NotBuiltError(f"nothing says which version of {told.of} the tiles of {address} were made of", hint=hint)
-    if not told.part_of(Aggregations.of_text(receipt["windows"])):
-        raise NotBuiltError(f"the tiles of {address} were made by another definition of its windows", hint=hint)
-    return int(receipt["versions"][told.of])
+    return int(receipt["versions"][told.of]), Aggregations.of_text(receipt["windows"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -30,10 +32,12 @@ Read = tuple[Sequence[int], Sequence[Any], bool]
 
 
 class Records:
-    """Reads the records of one store; ``layouts`` gives the text of every layout that they name."""
+    """Reads the records of one store; ``layouts`` gives the text of every layout that they name, ``cursors`` those of
+    the views.
+    """
 
-    def __init__(self, layouts: Callable[[], dict[int, str]]) -> None:
-        self._layouts = layouts
+    def __init__(self, layouts: Callable[[], dict[int, str]], cursors: Callable[[], dict[str, str]]) -> None:
+        self._layouts, self._cursors = layouts, cursors
         self._readers: dict[int, Reader] = {}
 
     def columns(self, part: Part, keys: Sequence[bytes | None], found: Found, now: int) -> list[Column]:
@@ -141,6 +145,11 @@ class Records:
         """Remember a layout that the store holds."""
         self._readers[layout.number] = Reader(layout)
 
+    def horizon(self, view: str) -> int | None:
+        """As of when window features were published last, in microseconds since 1970; None where they never were."""
+        found = json.loads(self._cursors().get(view) or "{}").get("horizon")
+        return None if found is None else int(found)
+
     @property
     def new(self) -> bool:
         """Whether no layout is known yet."""
@@ -212,7 +221,8 @@ def answer(
         elif part.windows is None:
             own = records.columns(part, asked.encoded[spot], found[spot], now)
         else:
-            own = slid(part, asked.encoded[spot], found[spot], records.reader_of, now, asked.moments)
+            published = partial(records.horizon, part.id)
+            own = slid(part, asked.encoded[spot], found[spot], records.reader_of, now, asked.moments, published)
         columns += own
         served.append(own)
     if log is not None and found is not None:

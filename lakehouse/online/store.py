@@ -205,7 +205,7 @@ class PackedOnlineStore(OnlineStore):
     def records(self, config: RepoConfig) -> Records:
         """Reads this store's records."""
         if self._records is None:
-            self._records = Records(lambda: self.holder(config).layouts())
+            self._records = Records(lambda: self.holder(config).layouts(), lambda: self.holder(config).cursors())
         return self._records
 
     def log(self, config: RepoConfig) -> ServedLog | None:
@@ -239,7 +239,8 @@ class PackedOnlineStore(OnlineStore):
             columns = records.columns(part, keys, found, now)
         else:
             moments = None if config.online_store.as_of is None else [now] * len(keys)
-            columns = slid(part, keys, found, records.reader_of, now, moments)
+            published = partial(records.horizon, part.id)
+            columns = slid(part, keys, found, records.reader_of, now, moments, published)
         answer: list[tuple[datetime | None, dict[str, Value] | None]] = []
         messages = [column.conversion.to_proto(column.values) for column in columns if column.conversion]
         for spot in range(len(keys)):

@@ -8,12 +8,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import StorageError
+from lakehouse.kernels.aggregations import EVENTS, Aggregation
 from lakehouse.kernels.buckets import apart
 from lakehouse.kernels.record import HEADER, ROW
 from lakehouse.kernels.slides import Plan
 from lakehouse.kernels.sliding import Slides
 from lakehouse.online.key_values import EntityRowsError
-from lakehouse.online.kinds import moment
+from lakehouse.online.kinds import Conversion, moment
 from lakehouse.online.publication import Found
 from lakehouse.online.request import Part
 from lakehouse.online.response import NOT_FOUND, PRESENT, Column
@@ -21,30 +22,36 @@ from lakehouse.online.response import NOT_FOUND, PRESENT, Column
 if TYPE_CHECKING:
     from lakehouse.kernels.reader import Reader
 
+KINDS = {"i": "int64", "d": "double", "b": "bool", "t": "time", "s": "text", "y": "bytes"}
+"""The kind of a record's field that values of each kind would have."""
+
 
 class Windows:
     """Reads the records of one layout for one part of a request."""
 
     def __init__(self, part: Part, reader: Reader) -> None:
         assert part.windows is not None
-        plan = Plan.of_text(reader.names[0])
-        known = {one.name: one for one in plan.told.features}
-        sql = {one.name: (one.sql, one.condition) for one in plan.told.measures}
-        wanted = {one.name: one for one in part.windows.features}
-        theirs = {one.name: (one.sql, one.condition) for one in part.windows.measures}
-        same = plan.told.entity == part.windows.entity and plan.told.bucket == part.windows.bucket
-        # What was published when a feature was defined otherwise is not there yet.
-        self.features = [
-            name
-            for name in part.features
-            if same and (one := known.get(name)) == wanted[name] and sql.get(one.measure) == theirs.get(one.measure)
-        ]
-        self.bucket = bool(plan.told.bucket)
-        self._slides = Slides(plan)
-        self._times = {name for name in self.features if plan.kinds.get(known[name].measure) == "t"}
+        plan = _plan(reader)
+        self.features: list[str] = []
+        """Those of the part that the records have as they are defined now; others are not there yet."""
+        self.bucket = bool(part.windows.bucket)
+        if plan is not None and part.windows.same_events(plan.told):
+            known = {one.name: one for one in plan.told.features}
+            wanted = {one.name: one for one in part.windows.features}
+            same = {one.name for one in {*plan.told.measures} & {*part.windows.measures}} | {EVENTS}
+            fits = zip(part.features, part.conversions, strict=True)
+            self.features = [
+                name
+                for name, conversion in fits
+                if (one := known.get(name)) == wanted[name] and one.measure in same and _fits(plan, one, conversion)
+            ]
+            self._slides = Slides(plan)
+            self._times = {name for name in self.features if _value_kind(plan, known[name]) == "t"}
 
     def values(self, packed: bytes, at: int) -> dict[str, Any]:
         """The features by name."""
+        if not self.features:
+            return {}
         if not self.bucket:
             return dict(zip(self.features, self._slides.values(packed, at, self.features), strict=True))
         found: dict[str, dict[str, Any]] = {name: {} for name in self.features}
@@ -55,8 +62,40 @@ class Windows:
         for bucket, one in buckets:
             for name, value in zip(self.features, self._slides.values(one, at, self.features), strict=True):
                 if value != self._slides.empty[name]:
-                    found[name][bucket] = moment(value) if name in self._times and isinstance(value, int) else value
+                    found[name][bucket] = _moments(value) if name in self._times else value
         return found
+
+
+def _plan(reader: Reader) -> Plan | None:
+    """What the records of a layout are made by; None where they are no window features."""
+    if [kind for _, kind in reader.layout.fields] != ["bytes"]:
+        return None
+    try:
+        return Plan.of_text(reader.names[0])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _value_kind(plan: Plan, one: Aggregation) -> str:
+    if one.kind == "count":
+        return "i"
+    if one.kind in ("mean", "rate", "variance"):
+        return "d"
+    kind = plan.kinds[one.measure]
+    return "i" if one.kind == "sum" and kind == "b" else kind
+
+
+def _fits(plan: Plan, one: Aggregation, conversion: Conversion) -> bool:
+    """Whether the values are of the type that the view declares now."""
+    if plan.told.bucket:
+        return True
+    kind = KINDS[_value_kind(plan, one)]
+    return conversion.kind in (f"list {kind}", "value") if one.kind == "last_n" else conversion.kind == kind
+
+
+def _moments(value: Any) -> Any:
+    """Times of a value as Python has them, also of a list."""
+    return [moment(one) for one in value] if isinstance(value, list) else moment(value)
 
 
 def slid(
@@ -66,12 +105,14 @@ def slid(
     reader_of: Callable[[bytes], Reader],
     now: int,
     moments: Sequence[int] | None,
+    published: Callable[[], int | None],
 ) -> list[Column]:
     """The part's columns: each key at its moment, or now.
 
     A key without a record has the values of a window without events, and the status NOT_FOUND. Raises EntityRowsError
     for a moment before what was published: the online store does not know what the windows held then. Where nobody
-    asked for a moment, a clock that is behind the publisher's reads as of the publish.
+    asked for a moment, a clock that is behind the publisher's reads as of the publish. ``published`` says as of when
+    the view was published last; it is asked for keys without a record alone, and of these where a moment was.
     """
     left = iter(found[0])
     empty = _empty(part)
@@ -80,6 +121,8 @@ def slid(
     for key, at in zip(keys, moments or repeat(now), strict=False):
         record = None if key is None else next(left)
         if record is None or not HEADER.unpack_from(record)[2]:  # or a tombstone
+            if moments is not None and (last := published()) is not None and at < last:
+                raise _too_early(part, at, last)
             rows.append(empty)
             statuses.append(NOT_FOUND)
             events.append(None)
@@ -87,11 +130,7 @@ def slid(
         horizon = ROW.unpack_from(record, HEADER.size)[0]
         if at < horizon:
             if moments is not None:
-                raise EntityRowsError(
-                    f"window features of '{part.view.name}' are asked for as of {moment(at)}, and were published as of "
-                    f"{moment(horizon)}",
-                    hint="Ask get_historical_features for earlier times.",
-                )
+                raise _too_early(part, at, horizon)
             at = horizon
         reader = reader_of(record)
         windows = part.readers.get(reader.layout.number)
@@ -107,6 +146,14 @@ def slid(
         marks = [status if feature in row else NOT_FOUND for row, status in zip(rows, statuses, strict=True)]
         columns.append(Column(name, [row.get(feature) for row in rows], conversion, marks, events))
     return columns
+
+
+def _too_early(part: Part, at: int, horizon: int) -> EntityRowsError:
+    return EntityRowsError(
+        f"window features of '{part.view.name}' are asked for as of {moment(at)}, and were published as of "
+        f"{moment(horizon)}",
+        hint="Ask get_historical_features for earlier times.",
+    )
 
 
 def _empty(part: Part) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""What becomes of window features when definitions, events and tables change on the way to a look-up."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+
+from lakehouse.errors import NotBuiltError
+from lakehouse.kernels.record import Layout, encode
+from lakehouse.online.key_values import EntityRowsError
+from lakehouse.online.request import view_keys
+from tests.windows.test_verifying import build
+from tests.windows.world import DAY, HOUR, START, World, expected, same
+
+NOW = START + 10 * DAY + HOUR / 3
+
+
+def event(number: int, at: datetime, key: str = "a") -> dict[str, Any]:
+    return {"id": number, "k": key, "shop": "x", "t": at, "v": 0.5 * number, "n": number, "s": f"s{number}"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World.make(tmp_path)
+    made.put(*(event(number, START + number * DAY / 4, "ab"[number % 2]) for number in range(1, 41)))
+    for name in ("load", "by_shop"):
+        build(made, name)
+    made.apply()
+    return made
+
+
+def agree(world: World, at: datetime, *keys: str) -> None:
+    for view in ("load", "by_shop"):
+        told = world.tables[view].windows
+        assert told is not None
+        names = [one.name for one in told.features]
+        served = (
+            world.store()
+            .get_online_features(
+                [f"{view}:{name}" for name in names], {"k": list(keys), "event_timestamp": [at] * len(keys)}
+            )
+            .to_dict()
+        )
+        for place, key in enumerate(keys):
+            wanted = expected(told, key, at, list(world.rows.values()))
+            for name in names:
+                assert same(served[name][place], wanted[name]), (at, key, name, served[name][place], wanted[name])
+
+
+def test_an_event_ahead_that_moves_within_its_tile(world: World) -> None:
+    """The tile stays as it is, the record does not."""
+    base = NOW.replace(minute=0, second=0, microsecond=0)
+    early, late = base + timedelta(hours=2, minutes=6), base + timedelta(hours=2, minutes=9)
+    world.put(event(100, early))
+    build(world)
+    assert world.publish(NOW).status == "done"
+    world.change([], [event(100, late)])
+    build(world)
+    again = world.publish(NOW + HOUR)
+    assert (again.status, again.why) == ("done", "")
+    told = world.tables["load"].windows
+    assert told is not None
+    at = early + (late - early) / 2
+    asked = {"k": ["a"], "event_timestamp": [at]}
+    served = world.store().get_online_features(["load:count_1h", "load:s_last"], asked).to_dict()
+    wanted = expected(told, "a", at, list(world.rows.values()))
+    assert (served["count_1h"][0], served["s_last"][0]) == (wanted["count_1h"], wanted["s_last"]) == (0, "s40")
+    assert world.publish(NOW + HOUR).status == "unchanged"
+
+
+def test_many_events_ahead(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.features.window_rows.AT_ONCE", 7)
+    world.put(*(event(200 + n, NOW + n * HOUR / 4, "abc"[n % 3]) for n in range(60)))
+    for name in ("load", "by_shop"):
+        build(world, name)
+        world.publish(NOW, name)
+    for hours in (0, 0.1, 1.5, 7, 14.9, 15, 40):
+        agree(world, NOW + hours * HOUR, "a", "b", "c", "d")
+
+
+def test_a_time_before_the_publish_is_refused_for_who_has_no_record_too(world: World) -> None:
+    world.change([number for number, row in world.rows.items() if row["k"] == "b"], [])
+    build(world)
+    world.publish(NOW)
+    for key in ("a", "b", "new"):
+        asked = {"k": [key], "event_timestamp": [NOW - DAY]}
+        with pytest.raises(EntityRowsError, match="published as of"):
+            world.store().get_online_features(["load:count_7d"], asked)
+    found = world.store().get_online_features(["load:count_7d"], {"k": ["b", "new"], "event_timestamp": [NOW] * 2})
+    assert found.to_dict()["count_7d"] == [0, 0]
+
+
+def test_tiles_of_another_definition_and_restored_ones_are_refused(world: World) -> None:
+    world.publish(NOW)
+    tables = world.project.folder / "depot" / "tables.py"
+    before = tables.read_text()
+    tables.write_text(before.replace('count(over=["1h", "7d"])', 'count(over=["1h", "6d"])'))
+    for module in ("depot", "depot.tables"):
+        sys.modules.pop(module, None)
+    world.apply()
+    with pytest.raises(NotBuiltError, match="made by another definition"):
+        world.publish(NOW)
+    served = world.store().get_online_features(["load:count_6d", "load:count_1h"], {"k": ["a"]}, True)
+    statuses = dict(zip(served.proto.metadata.feature_names.val, served.proto.results, strict=True))
+    assert statuses["load__count_6d"].statuses[0] != 0
+    build(world)
+    assert world.publish(NOW).status == "done"
+    build(world)
+    DeltaTable(str(world.project.path("gold.load"))).restore(0)
+    with pytest.raises(NotBuiltError, match="was restored"):
+        world.publish(NOW + HOUR)
+
+
+def test_a_view_that_was_no_window_before(world: World) -> None:
+    """Records of another shape are not there, and break no look-up."""
+    world.publish(NOW)
+    store = world.store()
+    view = store.get_feature_view("load")
+    layout = Layout((("count_1h", "int64"),))
+    key = view_keys(view).of_rows([["a"]])[0]
+    assert key is not None
+    with store.provider.online_store.publication(config=store.config, view=view, layout=layout) as into:
+        moment = np.array([0], np.int64)
+        into.write([key], encode(layout, pa.table({"count_1h": [7]}), moment, moment, 1))
+        into.finish("{}")
+    found = world.store().get_online_features(["load:count_1h"], {"k": ["a", "b"]})
+    assert found.to_dict()["count_1h"] == [None, 0]
+    assert list(found.proto.results[1].statuses) == [FieldStatus.NOT_FOUND, FieldStatus.PRESENT]
