@@ -16,7 +16,7 @@ from lakehouse.features.events import Events
 from lakehouse.features.reading import open_table
 from lakehouse.features.verifying import Verified, verify
 from lakehouse.kernels.tiles import tiles_of
-from lakehouse.tables.notes import noted
+from lakehouse.tables.notes import made_from, noted
 from tests.windows.world import DAY, HOUR, START, TABLES, Row, World
 
 NOW = START + 10 * DAY
@@ -33,12 +33,13 @@ def build(world: World, name: str = "load") -> None:
     address = f"gold.{name}"
     events = open_table(str(world.events), "silver.events")
     tiles = tiles_of(Events(told, events).read(None, (None, None)), told)
-    done = CommitProperties(app_transactions=[Transaction(f"{address}:0:", events.version)])
+    origin = made_from(address, {told.of: events.id}, 0, "")
+    done = CommitProperties(app_transactions=[Transaction(origin, events.version)])
     place = str(world.project.path(address))
     write_deltalake(place, tiles, mode="overwrite", configuration={FEED: "true"}, commit_properties=done)
     receipt = {"_kind": "receipt", "_batch": events.version}
     receipt["_receipt"] = json.dumps({"versions": {"silver.events": events.version}})
-    write_deltalake(str(world.project.state(address)), noted([receipt], f"{address}:0:"), mode="append")
+    write_deltalake(str(world.project.state(address)), noted([receipt], origin), mode="append")
 
 
 @pytest.fixture
@@ -123,8 +124,8 @@ def test_a_publish_that_lags_and_a_definition_that_was_changed(world: World, mon
     assert set(named(found)) == {"publish lag"}
     text = TABLES.replace('count("s", over="1d")', 'count("s", over="1d", name="others")')
     text = text.replace('sum("n", over="1d")', 'sum("n", over="2d", name="n_sum_1d")')
-    (world.project.folder / "shop" / "tables.py").write_text(text)
-    for module in ("shop", "shop.tables"):
+    (world.project.folder / "depot" / "tables.py").write_text(text)
+    for module in ("depot", "depot.tables"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     world.apply()
     found = verified(world)
