@@ -1,0 +1,67 @@
+"""What window features say at the edges: of odd types, odd conditions, far times and odd entity rows; no JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+from feast.value_type import ValueType
+
+from lakehouse import gold
+from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.gold.aggregates import Wish
+from lakehouse.kernels.aggregations import Aggregations
+from lakehouse.online.kinds import PlainConversion
+from tests.windows.world import US
+
+KEYS = {"k": pa.string(), "t": US}
+
+
+def told_of(*features: Wish, **given: Any) -> Aggregations:
+    table = gold.windows(name="w", of="silver.events", entity="k", at="t", features=features, **given)
+    assert table.windows is not None
+    return table.windows
+
+
+def table_of(folder: Path, rows: Sequence[dict[str, Any]], **columns: pa.DataType) -> OpenTable:
+    write_deltalake(str(folder), pa.Table.from_pylist(list(rows), schema=pa.schema({**KEYS, **columns})))
+    return open_table(str(folder), "silver.events")
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({"x": b"", "y": b"\xff"}, {"x": b"", "y": b"\xff"}),
+        ({"x": "", "y": "é"}, {"x": "", "y": "é"}),
+        ({"x": 2**62, "y": 0}, {"x": 2**62, "y": 0}),
+        ({"x": 0.0}, {"x": 0.0}),
+        ({"x": False, "y": True}, {"x": False, "y": True}),
+        ({"x": datetime(1969, 12, 31, 23, 59, 58, 500_000, UTC)}, {"x": -2}),
+        ({"x": [datetime(2026, 3, 1, tzinfo=UTC), datetime(1970, 1, 1, 0, 0, 1)]}, {"x": [1_772_323_200, 1]}),
+        ({"x": [b"", b"a"], "y": [b""]}, {"x": [b"", b"a"], "y": [b""]}),
+        ({"x": [True, False]}, {"x": [True, False]}),
+        ({}, {}),
+    ],
+)
+def test_a_map_as_a_message(values: dict[str, Any], wanted: dict[str, Any]) -> None:
+    conversion = PlainConversion(ValueType.MAP)
+    nothing, message = conversion.to_proto([None, values])
+    assert nothing.WhichOneof("val") is None
+    assert message.WhichOneof("val") == "map_val"
+    found = {}
+    for name, one in message.map_val.val.items():
+        field = one.WhichOneof("val")
+        assert field is not None
+        found[name] = list(getattr(one, field).val) if field.endswith("_list_val") else getattr(one, field)
+        times = isinstance(values[name], datetime) or (
+            isinstance(values[name], list) and isinstance(values[name][0], datetime)
+        )
+        assert ("timestamp" in field) is times
+        assert type(found[name]) is type(wanted[name])
+    assert found == wanted
+    assert conversion.to_python([None, values]) == [None, values]
