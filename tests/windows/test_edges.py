@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.gold.aggregates import Wish
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.online.kinds import PlainConversion
-from tests.windows.world import US
+from tests.windows.world import START, US
 
 KEYS = {"k": pa.string(), "t": US}
 
@@ -65,3 +65,19 @@ def test_a_map_as_a_message(values: dict[str, Any], wanted: dict[str, Any]) -> N
         assert type(found[name]) is type(wanted[name])
     assert found == wanted
     assert conversion.to_python([None, values]) == [None, values]
+
+
+@pytest.mark.parametrize("as_stored", [True, False])
+def test_a_far_time_on_a_table_with_texts(tmp_path: Path, as_stored: bool) -> None:
+    times = [datetime(1, 1, 1, tzinfo=UTC), START, datetime(9999, 12, 31, tzinfo=UTC)]
+    opened = table_of(tmp_path, [{"k": "é" * 20, "t": at, "b": b"x" * 20} for at in times], b=pa.binary())
+
+    def read(start: datetime | None, end: datetime | None) -> list[datetime]:
+        table = opened.read(["k", "b"], time="t", start=start, end=end, as_stored=as_stored)
+        assert table.schema.types == [pa.string(), pa.binary()]
+        return sorted(opened.read(["t", "k"], time="t", start=start, end=end, as_stored=as_stored)["t"].to_pylist())
+
+    assert read(None, times[2]) == times
+    assert read(None, times[2] - timedelta(microseconds=1)) == times[:2]
+    assert read(times[0] + timedelta(microseconds=1), None) == times[1:]
+    assert read(times[0], times[0]) == times[:1]
