@@ -13,11 +13,13 @@ from deltalake import write_deltalake
 from feast.value_type import ValueType
 
 from lakehouse import gold
+from lakehouse.errors import DefinitionError
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.gold.aggregates import Wish
 from lakehouse.kernels.aggregations import Aggregations
+from lakehouse.kernels.answers import answers
 from lakehouse.online.kinds import PlainConversion
-from tests.windows.world import START, US
+from tests.windows.world import HOUR, START, US
 
 KEYS = {"k": pa.string(), "t": US}
 
@@ -81,3 +83,11 @@ def test_a_far_time_on_a_table_with_texts(tmp_path: Path, as_stored: bool) -> No
     assert read(None, times[2] - timedelta(microseconds=1)) == times[:2]
     assert read(times[0] + timedelta(microseconds=1), None) == times[1:]
     assert read(times[0], times[0]) == times[:1]
+
+
+def test_a_sum_beyond_64_bits_is_called_by_its_feature() -> None:
+    told = told_of(gold.sum("n", over="1d", name="fine"), gold.sum("m", over="1d", name="much"))
+    rows = [{"k": "a", "t": START, "n": 2**62, "m": 2**62}, {"k": "a", "t": START, "n": -1, "m": 2**62}]
+    events = pa.Table.from_pylist(rows, schema=pa.schema({**KEYS, "n": pa.int64(), "m": pa.int64()}))
+    with pytest.raises(DefinitionError, match="'much': a sum is 9223372036854775808, beyond 64 bits"):
+        answers(told, [pa.array(["a"])], pa.array([START + HOUR], US), events)
