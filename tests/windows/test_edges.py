@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from feast.value_type import ValueType
 
 from lakehouse import gold
 from lakehouse.errors import DefinitionError
+from lakehouse.features.events import Events
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.gold.aggregates import Wish
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.answers import answers
+from lakehouse.kernels.measures import check_measures
 from lakehouse.online.kinds import PlainConversion
 from tests.windows.world import HOUR, START, US
 
@@ -91,3 +93,33 @@ def test_a_sum_beyond_64_bits_is_called_by_its_feature() -> None:
     events = pa.Table.from_pylist(rows, schema=pa.schema({**KEYS, "n": pa.int64(), "m": pa.int64()}))
     with pytest.raises(DefinitionError, match="'much': a sum is 9223372036854775808, beyond 64 bits"):
         answers(told, [pa.array(["a"])], pa.array([START + HOUR], US), events)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fine"),
+    [
+        *((one, True) for one in (pa.string(), pa.int64(), pa.bool_(), US)),
+        *((one, False) for one in (pa.float64(), pa.binary(), pa.list_(pa.string()), pa.null())),
+    ],
+)
+def test_what_a_bucket_may_be(kind: pa.DataType, fine: bool) -> None:
+    told = told_of(gold.count(over="1d"), bucket="b")
+    types = {**KEYS, "b": kind}
+    if fine:
+        check_measures(told, types)
+        return
+    with pytest.raises(DefinitionError, match="bucket='b' is .*; a bucket is a text"):
+        check_measures(told, types)
+
+
+def test_how_buckets_are_labelled(tmp_path: Path) -> None:
+    rows = [{"k": "a", "t": START, "d": date(2026, 1, 2), "u": START, "b": True, "n": -7}]
+    opened = table_of(tmp_path, rows, d=pa.date32(), u=US, b=pa.bool_(), n=pa.int16())
+    labels = []
+    for bucket in ("d", "u", "b", "n"):
+        told = told_of(gold.count(over="1d"), bucket=bucket)
+        events = Events(told, opened)
+        assert events.types[bucket]
+        found = answers(told, [pa.array(["a"])], pa.array([START + HOUR], US), events.read(None, (None, None)))
+        labels += [name for name, _ in found["count_1d"].to_pylist()[0]]
+    assert labels == ["2026-01-02 00:00:00.000000Z", "2026-03-01 00:00:00.000000Z", "true", "-7"]
