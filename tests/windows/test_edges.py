@@ -87,6 +87,31 @@ def test_a_far_time_on_a_table_with_texts(tmp_path: Path, as_stored: bool) -> No
     assert read(times[0], times[0]) == times[:1]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"features": [gold.rate("s > 5", over="1d")]}, "rate\\('s > 5'\\) can't be judged on silver.events"),
+        ({"features": [gold.rate("n", over="1d")]}, "rate\\('n'\\) is int8, not true or false"),
+        ({"features": [gold.count(over="1d")], "where": "s > 5"}, "where='s > 5' can't be judged"),
+        ({"features": [gold.count(over="1d")], "where": "n"}, "where='n' is int8, not true or false"),
+    ],
+)
+def test_a_condition_that_does_not_go_with_its_column(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    told = told_of(*given.pop("features"), **given)
+    events = Events(told, table_of(tmp_path, [], s=pa.string(), n=pa.int8()))
+    with pytest.raises(DefinitionError, match=says):
+        assert events.types
+
+
+def test_a_condition_that_a_value_is_too_great_for(tmp_path: Path) -> None:
+    told = told_of(gold.rate("b", over="1d"), gold.rate("n + n > 5", over="1d"))
+    rows = [{"k": "a", "t": START, "n": 100, "b": None}]
+    events = Events(told, table_of(tmp_path, rows, n=pa.int8(), b=pa.bool_()))
+    assert events.types["n_n_gt_5"] == pa.bool_()
+    with pytest.raises(DefinitionError, match=r"rate\('n \+ n > 5'\) can't be judged"):
+        events.read(None, (None, None))
+
+
 def test_a_sum_beyond_64_bits_is_called_by_its_feature() -> None:
     told = told_of(gold.sum("n", over="1d", name="fine"), gold.sum("m", over="1d", name="much"))
     rows = [{"k": "a", "t": START, "n": 2**62, "m": 2**62}, {"k": "a", "t": START, "n": -1, "m": 2**62}]
