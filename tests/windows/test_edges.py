@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -20,8 +22,10 @@ from lakehouse.gold.aggregates import Wish
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.answers import answers
 from lakehouse.kernels.measures import check_measures
+from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.kinds import PlainConversion
-from tests.windows.world import HOUR, START, US
+from tests.windows.test_verifying import NOW, build, event
+from tests.windows.world import DAY, HOUR, START, US, World
 
 KEYS = {"k": pa.string(), "t": US}
 
@@ -148,3 +152,53 @@ def test_how_buckets_are_labelled(tmp_path: Path) -> None:
         found = answers(told, [pa.array(["a"])], pa.array([START + HOUR], US), events.read(None, (None, None)))
         labels += [name for name, _ in found["count_1d"].to_pylist()[0]]
     assert labels == ["2026-01-02 00:00:00.000000Z", "2026-03-01 00:00:00.000000Z", "true", "-7"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World.make(tmp_path)
+    made.put(event(1, NOW - HOUR, 0.5))
+    for name in ("load", "by_shop"):
+        build(made, name)
+    made.apply()
+    made.publish(NOW)
+    return made
+
+
+def test_the_times_that_entity_rows_may_have(world: World) -> None:
+    store, features = world.store(), ["load:count_1h"]
+    midnight = NOW + DAY
+    assert midnight == midnight.replace(hour=0, minute=0, second=0, microsecond=0)
+    for given, wanted in (
+        (NOW, 1),
+        (pd.Timestamp(NOW), 1),
+        (NOW.isoformat(), 1),
+        (np.datetime64(NOW.replace(tzinfo=None)), 1),
+        (NOW.date(), 1),
+        (midnight.date(), 0),
+        (np.datetime64(midnight.date()), 0),
+    ):
+        answer = store.get_online_features(features, {"k": ["a"], "event_timestamp": [given]})
+        assert answer.to_dict() == {"k": ["a"], "count_1h": [wanted]}
+        spot = list(answer.proto.metadata.feature_names.val).index("count_1h")
+        assert answer.proto.results[spot].values[0].int64_val == wanted
+    for odd in (pd.NaT, None, np.datetime64("NaT"), 5, float("nan"), "noon", True):
+        with pytest.raises(EntityRowsError, match="'event_timestamp' has what is no time"):
+            store.get_online_features(features, {"k": ["a"], "event_timestamp": [odd]})
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"k": ["a"], "event_timestamp": NOW}, "'event_timestamp' is datetime.* not a list"),
+        ({"k": ["a"], "event_timestamp": NOW.isoformat()}, "'event_timestamp' is '2026.* not a list"),
+        ({"k": "a"}, "'k' is 'a', not a list"),
+        ({"k": None}, "'k' is None, not a list"),
+        ({"k": {"a": 1}}, "'k' is .* not a list"),
+        (pd.DataFrame({"k": ["a"]}), "are DataFrame, not a mapping"),
+        ([{"k": "a"}, "b"], "are list, not a mapping"),
+    ],
+)
+def test_entity_rows_that_are_none(world: World, rows: Any, says: str) -> None:
+    with pytest.raises(EntityRowsError, match=says):
+        world.store().get_online_features(["load:count_1h"], rows)
