@@ -38,7 +38,7 @@ def build(world: World, name: str = "load") -> None:
     place = str(world.project.path(address))
     write_deltalake(place, tiles, mode="overwrite", configuration={FEED: "true"}, commit_properties=done)
     receipt = {"_kind": "receipt", "_batch": events.version}
-    receipt["_receipt"] = json.dumps({"versions": {"silver.events": events.version}})
+    receipt["_receipt"] = json.dumps({"versions": {told.of: events.version}, "windows": told.text})
     write_deltalake(str(world.project.state(address)), noted([receipt], origin), mode="append")
 
 
