@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.errors import DefinitionError
 from lakehouse.features.reading import OpenTable
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.keys import Column
-from lakehouse.kernels.measures import check_measures, measured, plain_columns
+from lakehouse.kernels.measures import check_measures, check_truth, measured, plain_columns
 from lakehouse.quality.condition import parse
 
 Within = tuple[datetime | None, datetime | None]
@@ -32,15 +33,20 @@ class Events:
     def types(self) -> dict[str, pa.DataType]:
         """The type of each measure, of each key and of the time.
 
-        Raises DefinitionError for a column that is not there, or that a feature can't be computed of.
+        Raises DefinitionError for a column that is not there, or that a feature can't be computed of, and for a
+        condition that can't be judged.
         """
         told = self.told
         self.opened.require([*told.keys, told.at, *_needed(told)], "asked for by its windows")
         schema = self.opened.schema
         found = {name: measured(schema.field(name).type) for name in (*told.keys, told.at)}
+        # Tried on no rows: a column may be of a type that the condition does not go with.
+        judged = _judged(told, self.opened.stored(_needed(told)).empty_table())
         for one in told.measures:
-            found[one.name] = pa.bool_() if one.condition else measured(schema.field(one.sql).type)
+            found[one.name] = judged[one.name].type if one.condition else measured(schema.field(one.sql).type)
         check_measures(told, found)
+        if told.where:
+            check_truth(f"where={told.where!r}", judged[WHERE].type)
         return found
 
     def read(self, asked: Sequence[Column] | None, within: Within) -> pa.Table:
@@ -53,9 +59,7 @@ class Events:
         table = self.opened.read(
             columns, time=told.at, start=within[0], end=within[1], keys=self.bounds(asked), as_stored=True
         )
-        conditions = {one.name: one.sql for one in told.measures if one.condition}
-        conditions |= {WHERE: told.where} if told.where else {}
-        judged = _judged(table, conditions) if conditions else {}
+        judged = _judged(told, table)
         values = {name: table.column(name) for name in (*told.keys, told.at)}
         for one in told.measures:
             values[one.name] = judged[one.name] if one.condition else table.column(one.sql)
@@ -79,15 +83,27 @@ def _needed(told: Aggregations) -> list[str]:
     return [*told.columns, *(name for one in conditions for name in parse(one).columns)]
 
 
-def _judged(table: pa.Table, conditions: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
-    """Whether each condition is true, false or null of each row, in order."""
-    if not table.num_rows:
-        return {name: pa.chunked_array([], pa.bool_()) for name in conditions}
+def _judged(told: Aggregations, table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Whether each condition is true, false or null of each row, in order.
+
+    Raises DefinitionError for a condition that can't be said of the columns, or of a value.
+    """
+    conditions = {one.name: (f"rate({one.sql!r})", one.sql) for one in told.measures if one.condition}
+    conditions |= {WHERE: (f"where={told.where!r}", told.where)} if told.where else {}
+    if not conditions:
+        return {}
     import duckdb
 
-    shown = ", ".join(f'({parse(sql).duckdb}) AS "c{number}"' for number, sql in enumerate(conditions.values()))
+    found = {}
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = true")
         connection.register("events", table)
-        found = connection.sql(f"SELECT {shown} FROM events").to_arrow_table()
-    return {name: found.column(number) for number, name in enumerate(conditions)}
+        for name, (shown, sql) in conditions.items():
+            try:
+                found[name] = connection.sql(f"SELECT {parse(sql).duckdb} FROM events").to_arrow_table().column(0)
+            except duckdb.Error as error:
+                raise DefinitionError(
+                    f"{shown} can't be judged on {told.of}: {str(error).splitlines()[0]}",
+                    hint="Compare values of one type; cast the column in its table.",
+                ) from error
+    return found

@@ -61,6 +61,11 @@ class OpenTable:
         schema = pa.schema(self.delta.schema().to_arrow())
         return pa.schema([field.with_type(plain_type(field.type)) for field in schema])
 
+    def stored(self, columns: Sequence[str]) -> pa.Schema:
+        """Some columns in the types that the table has them in."""
+        own = pa.schema(self.delta.schema().to_arrow())
+        return pa.schema([own.field(name) for name in dict.fromkeys(columns)])
+
     def require(self, columns: Sequence[str], what: str) -> None:
         """Raise DefinitionError, with the nearest name, for a column that is not there."""
         for column in columns:
@@ -103,16 +108,15 @@ class OpenTable:
             needed = list(dict.fromkeys([*wanted, time])) if far and time is not None else wanted
             stream = self.delta.scan(columns=needed, predicate=" and ".join(conditions) or None)
             table = pa.RecordBatchReader.from_stream(stream).read_all()
+            if far or as_stored:  # a scan gives views of texts, which can't be filtered
+                table = table.cast(self.stored(needed))
             for sign, bound in far:
                 moments = table.column(time).cast(UTC_TIME)
                 order = pc.greater_equal if sign == ">=" else pc.less_equal
                 table = table.filter(order(moments, pa.scalar(_aware(bound), UTC_TIME)))
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise _unreadable(self.label, error) from error
-        if as_stored:
-            own = pa.schema(self.delta.schema().to_arrow())
-            return table.select(wanted).cast(pa.schema([own.field(name) for name in wanted]))
-        return in_plain_types(table, wanted)
+        return table.select(wanted) if as_stored else in_plain_types(table, wanted)
 
     def read_where(self, columns: Sequence[str], keys: pa.Table, conditions: Sequence[str] = ()) -> pa.Table:
         """The columns of all rows that fulfil the conditions and have one of these keys."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -78,7 +78,10 @@ def last_n(column: str, n: int, *, over: Length | Sequence[Length], name: str | 
 
 
 def _wish(kind: Kind, value: str, over: Any, name: str | None, most: int = 1) -> Wish:
-    lengths = () if over is None else (over,) if isinstance(over, str | timedelta) else tuple(over)
+    one = isinstance(over, str | timedelta) or not isinstance(over, Iterable)
+    lengths = () if over is None else (over,) if one else tuple(over)
     if over is not None and not lengths:
         raise DefinitionError(f"{kind}({value!r}): over=[] names no window", hint='Such as over="7d".')
+    if not (name is None or isinstance(name, str)):
+        raise DefinitionError(f"{kind}({value!r}): name={name!r} is no name")
     return Wish(kind, value, lengths, name, most)

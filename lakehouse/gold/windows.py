@@ -6,10 +6,11 @@ import ast
 import linecache
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from lakehouse.errors import DefinitionError
 from lakehouse.gold.aggregates import Length, Wish
@@ -18,11 +19,13 @@ from lakehouse.kernels.aggregations import COUNT, EVENTS, HOP, START, Aggregatio
 from lakehouse.quality.condition import parse
 from lakehouse.tables import LAYERS, By, Table
 
-_LENGTH = re.compile(r"(\d+)\s*([smhdw])")
+_LENGTH = re.compile(r"(\d{1,12})\s*([smhdw])")
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SIGNS = {"<>": "ne", "!=": "ne", ">=": "ge", "<=": "le", "==": "eq", ">": "gt", "<": "lt", "=": "eq", "-": "minus"}
 DAY_S = 86_400
+LONGEST_S = 365_250 * DAY_S
+"""1,000 years."""
 
 
 def windows(
@@ -49,14 +52,15 @@ def windows(
     The table is called as the variable that it is assigned to, or as ``name`` says. Its rows are tiles: partial results
     of each entity and hop. Raises DefinitionError, with all that is wrong.
     """
-    entities = (entity,) if isinstance(entity, str) else tuple(entity)
     frame = sys._getframe(1)
     own = name or _assigned(frame)
     where_said = f"gold.{own}: gold.windows"
+    entities = (entity,) if isinstance(entity, str) or not isinstance(entity, Iterable) else tuple(entity)
+    _check_words(where_said, of, entities, at, where, bucket)
     layer, _, table = of.partition(".")
     if layer not in LAYERS or layer == "bronze" or not table:
         raise DefinitionError(f"{where_said}: of={of!r} is not the address of a silver or gold table")
-    features = [features] if isinstance(features, Wish) else features
+    features = [features] if isinstance(features, Wish) or not isinstance(features, Iterable) else features
     measures: dict[tuple[str, bool], Measure] = {}
     found: dict[str, Aggregation] = {}
     for wish in features:
@@ -116,10 +120,15 @@ def _hop(where: str, hop: Length, over_s: int | None) -> int:
 
 def _seconds(where: str, length: Length) -> int:
     if isinstance(length, timedelta):
-        if length > timedelta(0) and not length % timedelta(seconds=1):
-            return int(length.total_seconds())
-    elif (found := _LENGTH.fullmatch(str(length))) and int(found[1]):
-        return int(found[1]) * _SECONDS[found[2]]
+        seconds = 0 if length % timedelta(seconds=1) else length // timedelta(seconds=1)
+    else:
+        found = _LENGTH.fullmatch(str(length))
+        seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if seconds > LONGEST_S:
+        hint = "Of all that went before are first and last without over."
+        raise DefinitionError(f"{where}: {length!r} is longer than 1,000 years", hint=hint)
+    if seconds > 0:
+        return seconds
     hint = 'Such as "30m", "12h", "7d" or timedelta(days=7).'
     raise DefinitionError(f"{where}: {length!r} is no length of time", hint=hint)
 
@@ -164,6 +173,22 @@ def _check_condition(where: str, word: str, condition: str) -> None:
         raise DefinitionError(f"{where}: {word}: {error.message}", hint=error.hint) from error
 
 
+def _check_words(where: str, of: Any, entities: tuple[Any, ...], at: Any, condition: Any, bucket: Any) -> None:
+    """Of what is text, or of texts, whether it is."""
+    if not isinstance(of, str):
+        hint = f"Say its address: of={of.address!r}." if isinstance(of, Table) else 'Such as of="silver.events".'
+        raise DefinitionError(f"{where}: of={str(of)[:60]} is not the address of a silver or gold table", hint=hint)
+    for column in entities:
+        if not isinstance(column, str):
+            raise DefinitionError(f"{where}: entity={column!r} is not the name of a column")
+    if not isinstance(at, str) or not at.strip():
+        raise DefinitionError(f"{where}: at={at!r} is not the name of a column")
+    if not isinstance(bucket, str):
+        raise DefinitionError(f"{where}: bucket={bucket!r} is not the name of a column", hint="One column, or none.")
+    if not isinstance(condition, str):
+        raise DefinitionError(f"{where}: where={condition!r} is not a condition", hint="One text: join them by AND.")
+
+
 def _check_names(where: str, told: Aggregations) -> None:
     if not told.entity or len({*told.keys}) != len(told.keys):
         named = f"entity={list(told.entity)!r} and bucket={told.bucket!r}"
@@ -173,6 +198,10 @@ def _check_names(where: str, told: Aggregations) -> None:
         if not isinstance(name, str) or not name.strip() or name in taken or name.startswith("_"):
             hint = f"{', '.join(taken)} are columns of tiles, and what begins with _ is bookkeeping."
             raise DefinitionError(f"{where}: neither a key nor a feature can be called {name!r}", hint=hint)
+    for name in (one.name for one in told.features):
+        if ":" in name:
+            hint = "Give the feature another name: name=…. Feast's references part a view from its feature by ':'."
+            raise DefinitionError(f"{where}: a feature can't be called '{name}', which has a ':'", hint=hint)
     for name in {one.name for one in told.features} & {*told.keys}:
         raise DefinitionError(f"{where}: '{name}' is a key and a feature", hint="Give the feature another name: name=…")
 

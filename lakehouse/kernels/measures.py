@@ -46,7 +46,10 @@ def plain_columns(rows: pa.Table) -> pa.Table:
 
 
 def check_measures(told: Aggregations, types: Mapping[str, pa.DataType]) -> None:
-    """Raise DefinitionError for a feature that can't be computed of its column's type (of :func:`measured`)."""
+    """Raise DefinitionError for what can't be computed of the types, which are those of :func:`measured`."""
+    for measure in told.measures:
+        if measure.condition:
+            check_truth(f"rate({measure.sql!r})", types[measure.name])
     for one in told.features:
         if one.measure != EVENTS and not _can(one, types[one.measure]):
             raise DefinitionError(
@@ -57,6 +60,17 @@ def check_measures(told: Aggregations, types: Mapping[str, pa.DataType]) -> None
     at = types[told.at]
     if not pa.types.is_timestamp(at):
         raise DefinitionError(f"at='{told.at}' is {at}, not a time", hint="Cast it to a timestamp in the table.")
+    if told.bucket and not _names(bucket := types[told.bucket]):
+        raise DefinitionError(
+            f"bucket='{told.bucket}' is {bucket}; a bucket is a text, a whole number, a truth, a date or a time",
+            hint="Cast it to one of these in the table.",
+        )
+
+
+def check_truth(where: str, kind: pa.DataType) -> None:
+    """Raise DefinitionError for a condition that is neither true nor false."""
+    if not pa.types.is_boolean(kind):
+        raise DefinitionError(f"{where} is {kind}, not true or false", hint="Compare it with something: such as n > 0.")
 
 
 def type_of(one: Aggregation, types: Mapping[str, pa.DataType]) -> pa.DataType:
@@ -74,6 +88,12 @@ def type_of(one: Aggregation, types: Mapping[str, pa.DataType]) -> pa.DataType:
 def summable(kind: pa.DataType) -> bool:
     """Whether values of this type have a sum."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _names(kind: pa.DataType) -> bool:
+    """Whether values of this type name a bucket: each has one text, and another value has another."""
+    whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return bool(whole or pa.types.is_string(kind) or pa.types.is_timestamp(kind))
 
 
 def _can(one: Aggregation, kind: pa.DataType) -> bool:

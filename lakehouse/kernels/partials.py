@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.errors import DefinitionError
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Part
 from lakehouse.kernels.exact import Doubles, Exact
 from lakehouse.kernels.keys import Ints
@@ -83,7 +84,7 @@ def evaluate(feature: Aggregation, sides: Sequence[Side]) -> pa.Array:
 
     Of nothing, or of nulls only: a count is 0, ``last_n`` is empty, all else is null; a variance is null of one value
     too. A NaN makes a sum, a mean and a variance NaN, and is above all numbers in ``min`` and ``max``. Raises
-    DefinitionError for a sum of whole numbers beyond 64 bits.
+    DefinitionError, with the feature's name, for a sum of whole numbers beyond 64 bits.
     """
     parts = [(items.parts[feature.measure], held) for items, held in sides]
     kind = sides[0][0].types[feature.measure]
@@ -97,13 +98,20 @@ def evaluate(feature: Aggregation, sides: Sequence[Side]) -> pa.Array:
         return _extreme(feature.kind, parts, counts, kind)
     sums = _merged([one.sum for one, _ in parts], [held for _, held in parts])
     if feature.kind == "sum":
-        found: Any = sums.rounded() if pa.types.is_floating(kind) else fits(sums)
+        found: Any = sums.rounded() if pa.types.is_floating(kind) else _whole_sums(feature, sums)
         return pa.array(found, mask=count == 0)
     if feature.kind == "variance":
         squares = _merged([one.squares for one, _ in parts], [held for _, held in parts])
         odd = (sums.odd > 0).any(axis=0) if len(sums.odd) else False
         return pa.array(variance(sums, squares, count), mask=(count < 2) & ~np.asarray(odd & (count > 1)))
     return pa.array(mean(sums, count), mask=count == 0)
+
+
+def _whole_sums(feature: Aggregation, sums: Exact) -> Ints:
+    try:
+        return fits(sums)
+    except DefinitionError as error:
+        raise DefinitionError(f"'{feature.name}': {error.message}", hint=error.hint) from error
 
 
 def rounded_sum(measure: str, sides: Sequence[Side]) -> Doubles:

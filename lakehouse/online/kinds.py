@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -28,6 +28,14 @@ _SCALARS = {
     ValueType.UNIX_TIMESTAMP: ("time", "unix_timestamp_val"),
     ValueType.STRING: ("text", "string_val"),
     ValueType.BYTES: ("bytes", "bytes_val"),
+}
+_OF_PYTHON = {
+    bool: ValueType.BOOL,
+    int: ValueType.INT64,
+    float: ValueType.DOUBLE,
+    str: ValueType.STRING,
+    bytes: ValueType.BYTES,
+    datetime: ValueType.UNIX_TIMESTAMP,
 }
 _LISTS = {
     ValueType.INT32_LIST: ("list int32", "int32_list_val", Value_pb2.Int32List),
@@ -118,8 +126,28 @@ class PlainConversion(Conversion):
     def to_proto(self, packed: Sequence[Any]) -> list[Value]:
         if self.kind != "value":
             return super().to_proto(packed)
+        if self.value_type is ValueType.MAP:
+            return [Value() if one is None else Value(map_val=_map_of(one)) for one in packed]
         found: list[Value] = python_values_to_proto_values(list(packed), self.value_type)
         return found
+
+
+def _map_of(values: Mapping[str, Any]) -> Value_pb2.Map:
+    """Of values, or lists with one at least, that are not null; Feast finds no type for an empty text of bytes."""
+    return Value_pb2.Map(val={name: _told_by_python(one) for name, one in values.items()})
+
+
+def _told_by_python(one: Any) -> Value:
+    value_type = _OF_PYTHON[type(one[0] if isinstance(one, list) else one)]
+    if value_type is ValueType.UNIX_TIMESTAMP:
+        one = [ticks(time) // 1_000_000 for time in one] if isinstance(one, list) else ticks(one) // 1_000_000
+    field = _SCALARS[value_type][1]
+    if not isinstance(one, list):
+        return _value(field, one)
+    field = field.replace("_val", "_list_val")
+    found = Value()
+    getattr(found, field).val.extend(one)
+    return found
 
 
 def _value(field: str, one: Any) -> Value:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from feast.errors import RequestDataNotFoundInEntityRowsException
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.infra.online_stores.helpers import compute_versioned_name
@@ -125,15 +127,19 @@ class LookUp:
 
         Raises EntityRowsError for what is no time.
         """
-        given = self.given.get(TIME)
-        if given is None or not any(part.windows for part in self.request.parts):
+        if not self._timed:
             return None if self._as_of is None else [self._as_of] * self.rows
         try:
-            return [ticks(datetime.fromisoformat(one) if isinstance(one, str) else one) for one in given]
-        except (ValueError, TypeError, AttributeError) as error:
+            return [ticks(_time(one)) for one in self.given[TIME]]
+        except (ValueError, OverflowError) as error:
             raise EntityRowsError(
                 f"'{TIME}' has what is no time: {error}", hint="Such as 2026-01-31T12:00:00Z."
             ) from error
+
+    @property
+    def _timed(self) -> bool:
+        """Whether each row has a time of its own that window features are asked for."""
+        return TIME in self.given and any(part.windows for part in self.request.parts)
 
     @property
     def keys(self) -> list[tuple[str, list[bytes]]]:
@@ -152,6 +158,8 @@ class LookUp:
             join = self.request.join_key(name)
             kind = self.request.types.get(join, ValueType.UNKNOWN)
             values = list(self._joins.get(join, values))
+            if name == TIME and self._timed:
+                values = [one if isinstance(one, str) else _time(one) for one in values]
             given = all(isinstance(value, Value) for value in values)
             found[join] = values if given else python_values_to_proto_values(values, kind)
         return found
@@ -186,19 +194,42 @@ def columnar(rows: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
     """Entity rows, a mapping of columns or a list of rows, as columns, and how many rows there are.
 
     A mapping of nothing is one row, which has all that a view without entities needs. Raises EntityRowsError for
-    columns of different lengths, and for rows of different keys.
+    columns of different lengths, for rows of different keys, and for what is neither.
     """
     if isinstance(rows, Mapping):
-        columns = {name: values if isinstance(values, list) else _listed(values) for name, values in rows.items()}
+        columns = {name: values if isinstance(values, list) else _listed(name, values) for name, values in rows.items()}
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             raise EntityRowsError(f"the entity rows have different lengths: {lengths}")
         return columns, next(iter(lengths.values()), 1)
+    if not isinstance(rows, Sequence) or not all(isinstance(row, (dict, Mapping)) for row in rows):
+        raise EntityRowsError(
+            f"the entity rows are {type(rows).__name__}, not a mapping of columns or a list of mappings",
+            hint='Such as {"carrier": ["AA", "UA"]} or [{"carrier": "AA"}, {"carrier": "UA"}].',
+        )
     names = rows[0].keys() if rows else ()
     if any(row.keys() != names for row in rows):
         raise EntityRowsError("the entity rows have different keys", hint="Give the same join keys in each row.")
     return {name: [row[name] for row in rows] for name in names}, len(rows)
 
 
-def _listed(values: Any) -> list[Any]:
-    return list(values.val) if hasattr(values, "val") else list(values)
+def _listed(name: str, values: Any) -> list[Any]:
+    if hasattr(values, "val"):
+        return list(values.val)
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise EntityRowsError(
+            f"the entity rows' '{name}' is {repr(values)[:60]}, not a list",
+            hint="Give a list with a value for each row.",
+        )
+    return list(values)
+
+
+def _time(value: Any) -> datetime:
+    """A time that a caller gave: a date is its midnight in UTC. Raises ValueError for what is none."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if isinstance(value, date) and value is not pd.NaT:
+        return value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    raise ValueError(repr(value)[:60])

@@ -77,6 +77,26 @@ def test_names_and_hops() -> None:
         ({"where": "v >"}, "a value is needed"),
         ({"entity": []}, "must be different columns"),
         ({"bucket": "k"}, "must be different columns"),
+        ({"features": [gold.count(over=7)]}, "7 is no length of time"),  # type: ignore[arg-type]
+        ({"features": [gold.count(over=[7, "1h"])]}, "7 is no length of time"),  # type: ignore[list-item]
+        ({"features": [gold.count(over="0h")]}, "'0h' is no length of time"),
+        ({"features": [gold.count(over=timedelta(0))]}, "no length of time"),
+        ({"features": [gold.count(over="9999999999d")]}, "longer than 1,000 years"),
+        ({"features": [gold.count(over="99999999w")]}, "longer than 1,000 years"),
+        ({"features": [gold.count(over=timedelta(days=365_251))]}, "longer than 1,000 years"),
+        ({"features": [gold.count(over="9" * 5000 + "d")]}, "no length of time"),
+        ({"hop": None}, "None is no length of time"),
+        ({"features": None}, "None is no feature"),
+        ({"features": [gold.count]}, "is no feature"),
+        ({"of": None}, "of=None is not the address"),
+        ({"of": load}, "not the address"),
+        ({"entity": None}, "entity=None is not the name of a column"),
+        ({"entity": ["k", 7]}, "entity=7 is not the name of a column"),
+        ({"at": None}, "at=None is not the name of a column"),
+        ({"at": ""}, "at='' is not the name of a column"),
+        ({"bucket": ["shop"]}, "bucket=.* is not the name of a column"),
+        ({"where": ["n > 3"]}, "where=.* is not a condition"),
+        ({"features": [gold.mean("a:b", over="1h")]}, "'a:b_mean_1h', which has a ':'"),
     ],
 )
 def test_a_mistake_is_said_in_words(given: dict[str, Any], says: str) -> None:
@@ -84,7 +104,20 @@ def test_a_mistake_is_said_in_words(given: dict[str, Any], says: str) -> None:
         declared(**given)
 
 
-@pytest.mark.parametrize("make", [lambda: gold.last_n("s", 0, over="1h"), lambda: gold.count(over=[])])
+def test_the_longest_window_and_a_column_with_a_colon() -> None:
+    table = declared(features=[gold.count(over="365250d"), gold.mean("a:b", over="1h", name="ab")])
+    assert table.windows is not None
+    assert [one.name for one in table.windows.features] == ["count_365250d", "ab"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gold.last_n("s", 0, over="1h"),
+        lambda: gold.count(over=[]),
+        lambda: gold.count(over="1h", name=["a"]),  # type: ignore[arg-type]
+    ],
+)
 def test_a_feature_of_nothing(make: Any) -> None:
     with pytest.raises(DefinitionError):
         make()
