@@ -102,15 +102,15 @@ def test_tiles_of_another_definition_and_restored_ones_are_refused(world: World)
     world.publish(NOW)
     tables = world.project.folder / "depot" / "tables.py"
     before = tables.read_text()
-    tables.write_text(before.replace('count(over=["1h", "7d"])', 'count(over=["1h", "6d"])'))
+    tables.write_text(before.replace('count(over=["1h", "7d"])', 'count(over=["1h", "10d"])'))
     for module in ("depot", "depot.tables"):
         sys.modules.pop(module, None)
     world.apply()
     with pytest.raises(NotBuiltError, match="made by another definition"):
         world.publish(NOW)
-    served = world.store().get_online_features(["load:count_6d", "load:count_1h"], {"k": ["a"]}, True)
+    served = world.store().get_online_features(["load:count_10d", "load:count_1h"], {"k": ["a"]}, True)
     statuses = dict(zip(served.proto.metadata.feature_names.val, served.proto.results, strict=True))
-    assert statuses["load__count_6d"].statuses[0] != 0
+    assert statuses["load__count_10d"].statuses[0] != 0
     build(world)
     assert world.publish(NOW).status == "done"
     build(world)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from lakehouse.delta.feed import FEED
 from lakehouse.features.events import Events
@@ -34,10 +34,12 @@ def build(world: World, name: str = "load") -> None:
     events = open_table(str(world.events), "silver.events")
     tiles = tiles_of(Events(told, events).read(None, (None, None)), told)
     origin = made_from(address, {"silver.events": events.id}, 0, "")
-    done = CommitProperties(app_transactions=[Transaction(origin, events.version)])
-    place = str(world.project.path(address))
+    place = world.project.path(address)
+    # Here another definition leaves the id as it is, so each build has a cursor of its own.
+    cursor = events.version + 1000 * (DeltaTable(place).version() + 1 if place.exists() else 0)
+    done = CommitProperties(app_transactions=[Transaction(origin, cursor)])
     write_deltalake(place, tiles, mode="overwrite", configuration={FEED: "true"}, commit_properties=done)
-    receipt = {"_kind": "receipt", "_batch": events.version}
+    receipt = {"_kind": "receipt", "_batch": cursor}
     receipt["_receipt"] = json.dumps({"versions": {"silver.events": events.version}, "windows": told.text})
     write_deltalake(str(world.project.state(address)), noted([receipt], origin), mode="append")
 
