@@ -80,9 +80,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     asked: list[list[int]] = []
     read = OpenTable.read_where
 
-    def spy(self: OpenTable, columns: Any, keys: pa.Table) -> pa.Table:
+    def spy(self: OpenTable, columns: Any, keys: pa.Table, *more: Any) -> pa.Table:
         asked.append(sorted(keys["id"].to_pylist()))
-        return read(self, columns, keys)
+        return read(self, columns, keys, *more)
 
     monkeypatch.setattr(OpenTable, "read_where", spy)
     return asked
