@@ -134,11 +134,9 @@ def _built(project: Project, rounds: int) -> dict[str, object]:
 
     for turn in range(WARM_UP + rounds):
         tables = project.folder / "jobs" / "bench.py"
-        tables.write_text(
-            TABLES
-            + f'\nload = gold.windows(of="silver.events", entity="k", at="at", where="id >= -{turn}"'
-            + TABLES.partition('at="at",')[2]
-        )
+        tables.write_text(TABLES.replace('at="at",', f'at="at", where="id >= -{turn}",'))
+        for module in ("jobs", "jobs.bench"):
+            sys.modules.pop(module, None)
         built("whole", turn >= WARM_UP)
         for kind, many in (("late", LATE), ("fixed", 1)):
             day = int(draw.integers(DAYS))
