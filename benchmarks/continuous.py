@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 
 from benchmarks.figures import Figure
 from benchmarks.measure import BenchmarkError
+from benchmarks.window_project import write_project
 from benchmarks.workbench import Workbench
 
 RATE, KEYS = 500, 50
@@ -51,7 +52,7 @@ load = gold.windows(
 DEFINITIONS = """
 from feast import Entity, ValueType
 from lakehouse.features.view import feature_view
-from tables import bench
+from jobs import bench
 
 key = Entity(name="k", join_keys=["k"], value_type=ValueType.STRING)
 load = feature_view(bench.load, entity=key, ttl=None)
@@ -105,7 +106,8 @@ def main(words: Sequence[str]) -> None:
     from tests.sources.kafka.producing import Topics
 
     folder, servers, redis, seconds = Path(words[0]), words[1], words[2], float(words[3]) * 60
-    _write(folder, servers, redis)
+    source = f'{{type: kafka, servers: "{servers}", topic: events, value: text}}'
+    write_project(folder, int(redis), TABLES, DEFINITIONS, source)
     registry.register()
     project = load_project(folder)
     topics = Topics(open_session(project), servers)
@@ -196,32 +198,6 @@ def _look(project: Any, seen: list[tuple[int, float]], over: threading.Event) ->
             if seq is not None and seq > newest.get(key, -1):
                 newest[key] = seq
                 seen.append((seq, now))
-
-
-def _write(folder: Path, servers: str, redis: str) -> None:
-    files = {
-        "conf/base.yaml": "name: bench\nroot: lake\ntables: tables.bench\nspark: {master: 'local[2]'}\nsources:\n"
-        f'  events: {{type: kafka, servers: "{servers}", topic: events, value: text}}\n',
-        "tables/bench.py": TABLES,
-        "features/definitions.py": DEFINITIONS,
-        "features/feature_store.yaml": json.dumps(
-            {
-                "project": "bench",
-                "provider": "local",
-                "registry": {"registry_type": "sql", "path": "sqlite+project:///data/registry.db"},
-                "offline_store": {"type": "lakehouse.features.offline_store.DeltaOfflineStore"},
-                "batch_engine": {"type": "lakehouse.features.engine.DeltaEngine"},
-                "online_store": {
-                    "type": "lakehouse.online.redis.RedisOnlineStore",
-                    "connection_string": f"localhost:{redis}",
-                },
-                "entity_key_serialization_version": 3,
-            }
-        ),
-    }
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.figures import Figure
 from benchmarks.measure import BenchmarkError, Cost, Rounds, timed
+from benchmarks.window_project import write_project
 from benchmarks.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -201,28 +202,7 @@ def _looked(project: Project) -> dict[str, float]:
 
 
 def _project(folder: Path, port: int) -> None:
-    store = {
-        "project": "bench",
-        "provider": "local",
-        "registry": {"registry_type": "sql", "path": "sqlite+project:///data/registry.db"},
-        "offline_store": {"type": "lakehouse.features.offline_store.DeltaOfflineStore"},
-        "batch_engine": {"type": "lakehouse.features.engine.DeltaEngine"},
-        "online_store": {
-            "type": "lakehouse.online.redis.RedisOnlineStore",
-            "connection_string": f"localhost:{port}",
-        },
-        "entity_key_serialization_version": 3,
-    }
-    files = {
-        "conf/base.yaml": "name: bench\nroot: lake\ntables: jobs.bench\nsources:\n"
-        "  events: {type: files, format: csv, path: data/events.csv}\n",
-        "jobs/bench.py": TABLES,
-        "features/definitions.py": DEFINITIONS,
-        "features/feature_store.yaml": json.dumps(store),
-    }
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    write_project(folder, port, TABLES, DEFINITIONS, "{type: files, format: csv, path: data/events.csv}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakehouse.errors import DefinitionError
 from lakehouse.features.reading import OpenTable
@@ -68,14 +67,9 @@ class Events:
 
     def bounds(self, asked: Sequence[Column] | None) -> Mapping[str, tuple[Any, Any]]:
         """The least and the greatest key asked for, where files can be left out by them."""
-        found = {}
-        for name, column in zip(self.told.entity, asked or (), strict=asked is not None):
-            kinds = (column.type, self.opened.schema.field(name).type)
-            if all(map(pa.types.is_integer, kinds)) or all(map(pa.types.is_string, kinds)):
-                ends = pc.min_max(column).as_py()
-                if ends["min"] is not None:
-                    found[name] = (ends["min"], ends["max"])
-        return found
+        columns = zip(self.told.entity, asked or (), strict=asked is not None)
+        spans = {name: self.opened.key_span(name, column) for name, column in columns}
+        return {name: span for name, span in spans.items() if span is not None}
 
 
 def _needed(told: Aggregations) -> list[str]:

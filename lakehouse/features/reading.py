@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lakehouse.errors import DefinitionError, NotBuiltError, StorageError, did_you_mean
 from lakehouse.kernels.decimals import nearest_doubles
-from lakehouse.kernels.keys import key_codes
+from lakehouse.kernels.keys import Column, key_codes
 from lakehouse.kernels.times import UTC_TIME
 
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
@@ -173,6 +173,14 @@ class OpenTable:
             if early + late < length / 10 and not self._skips(time, start or least, end or most):
                 start = end = None
         return self.read(columns, time=time, start=start, end=end, keys=keys)
+
+    def key_span(self, name: str, asked: Column) -> tuple[Any, Any] | None:
+        """The least and greatest of the keys asked for, where a file's statistics of the column can be compared."""
+        kinds = (asked.type, self.schema.field(name).type)
+        if not (all(map(pa.types.is_integer, kinds)) or all(map(pa.types.is_string, kinds))):
+            return None
+        span = pc.min_max(asked).as_py()
+        return None if span["min"] is None else (span["min"], span["max"])
 
     def _skips(self, column: str, least: Any, most: Any) -> bool:
         """Whether some file can be left out, by its statistics, when only values in [least, most] are wanted."""

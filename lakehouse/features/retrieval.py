@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
@@ -22,7 +20,7 @@ from lakehouse.features.seeing import Sight, content_of
 from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.features.windowed import WindowTable
 from lakehouse.kernels.asof import latest
-from lakehouse.kernels.keys import Ints
+from lakehouse.kernels.keys import Ints, is_whole
 from lakehouse.kernels.ties import Content
 from lakehouse.kernels.times import UTC_TIME
 
@@ -156,7 +154,7 @@ def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str
         return
     columns = {feature: one.source.stored(feature) for feature in one.features}
     start, end = bounds_of(rows.span(), one.ttl)
-    keys = {stored: _span(rows.table.column(name), one.opened, stored) for name, stored in one.keys.items()}
+    keys = {stored: one.opened.key_span(stored, rows.table.column(name)) for name, stored in one.keys.items()}
     bounds = {name: span for name, span in keys.items() if span is not None}
     said = ""
 
@@ -191,15 +189,6 @@ def _seen(rows: EntityRows, one: Wanted, notes: list[str]) -> Iterator[tuple[str
 
 def _tied(_: Ints) -> pa.Table:
     raise _TiedError
-
-
-def _span(column: pa.ChunkedArray, opened: OpenTable, stored: str) -> tuple[object, object] | None:
-    """The least and greatest key asked for, where a file's statistics can be compared with them."""
-    kinds = (column.type, opened.schema.field(stored).type)
-    if not (all(map(pa.types.is_integer, kinds)) or all(map(pa.types.is_string, kinds))):
-        return None
-    span = pc.min_max(column).as_py()
-    return None if span["min"] is None else (span["min"], span["max"])
 
 
 Span = tuple[datetime | None, datetime | None]
@@ -237,7 +226,7 @@ def range_rows(wanted: Sequence[Wanted], start: datetime, end: datetime) -> Enti
     if not parts:
         return of_table(pa.table({TIME: pa.array([], UTC_TIME)}), TIME)
     table = pa.concat_tables(parts, promote_options="permissive")
-    known = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in table.column_names))
+    known = is_whole(table.columns)
     distinct = table.filter(known).group_by([*keys, TIME], use_threads=False).aggregate([])
     return of_table(distinct.select([*keys, TIME]).sort_by([(name, "ascending") for name in (TIME, *keys)]), TIME)
 
@@ -269,7 +258,7 @@ def newest_rows(
         spots = latest(parts, table.column(time), created=made, content=content_of(table, features))
         table = table.select(columns).take(pa.array(spots)).combine_chunks()
     else:
-        whole = reduce(pc.and_, (pc.is_valid(table.column(name)) for name in (*keys, time)))
+        whole = is_whole([table.column(name) for name in (*keys, time)])
         table = table.select(columns).filter(whole).combine_chunks()
     if not keys and only_newest:
         table = table.append_column(DUMMY_ENTITY_ID, pa.array([""] * table.num_rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,15 @@ from lakehouse.features.changed import NoFeedError, changes
 from lakehouse.features.cursor import Cursor
 from lakehouse.features.reading import not_before
 from lakehouse.features.records import BATCH, Batch, ViewRows
-from lakehouse.features.windowed import WindowTable, earlier
-from lakehouse.kernels.aggregations import HOP, START
+from lakehouse.features.windowed import WindowTable, reached
+from lakehouse.kernels.aggregations import START
 from lakehouse.kernels.buckets import together
-from lakehouse.kernels.keys import Ints
+from lakehouse.kernels.keys import Ints, is_whole
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.kernels.slides import Plan, nothing, slides
-from lakehouse.kernels.tiles import column_of, tiles_of
+from lakehouse.kernels.tiles import tile_columns, tiles_of
 from lakehouse.kernels.times import UTC_TIME
-from lakehouse.kernels.windows import DAY
+from lakehouse.kernels.windows import DAY, Held
 from lakehouse.online.kinds import ticks
 
 Rows = list[tuple[int, bytes]]
@@ -57,9 +57,7 @@ class WindowRows(ViewRows):
 
     @property
     def columns(self) -> list[str]:
-        told = self.table.told
-        parts = [column_of(name, part) for name, parts in told.parts().items() for part in parts]
-        return list(dict.fromkeys([*told.keys, HOP, START, *parts]))
+        return tile_columns(self.table.told)
 
     @property
     def more_of_cursor(self) -> dict[str, Any]:
@@ -78,14 +76,13 @@ class WindowRows(ViewRows):
             at = pc.fill_null(changed.rows.column(told.at).cast(UTC_TIME).cast(pa.int64()), -(2**62))
             own = changed.rows.filter(pc.greater_equal(at, before.horizon)).select(list(told.entity))
         own = own.select(keys.column_names).cast(keys.schema)
-        every = pa.concat_tables([keys, own.filter(_whole(own))])
+        every = pa.concat_tables([keys, own.filter(is_whole(own.columns))])
         return every.group_by(every.column_names, use_threads=False).aggregate([])
 
     @property
     def conditions(self) -> list[str]:
         """Of the tiles that a window reaches, now or later."""
-        longest = self.table.told.longest
-        begin = None if longest is None else earlier(self.now, (longest.length or 0) + longest.hop)
+        begin = reached(self.table.told, self.now)
         condition = "" if begin is None else not_before(START, begin)
         return [condition] if condition else []
 
@@ -184,15 +181,9 @@ class WindowRows(ViewRows):
 
 def _repeated(table: pa.Table, firsts: Ints, ends: Ints) -> pa.Table:
     """The rows from each of ``firsts`` to before its end, with the number of these in PAIR."""
-    size = np.maximum(ends - firsts, 0)
-    within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    rows = table.take(pa.array(np.repeat(firsts, size) + within))
-    return rows.append_column(PAIR, pa.array(np.repeat(np.arange(len(size)), size)))
-
-
-def _whole(keys: pa.Table) -> pa.Array:
-    """Which keys have no null."""
-    return reduce(pc.and_, (pc.is_valid(column) for column in keys.columns))
+    held = Held(firsts, np.maximum(firsts, ends))
+    rows = table.take(pa.array(held.rows))
+    return rows.append_column(PAIR, pa.array(np.repeat(np.arange(len(firsts)), held.count)))
 
 
 def _ticks(column: pa.ChunkedArray) -> Ints:

@@ -17,10 +17,11 @@ from lakehouse.errors import NotBuiltError
 from lakehouse.features.events import Events, Within
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.features.source import DeltaSource, project_of
-from lakehouse.kernels.aggregations import HOP, START, Aggregations
-from lakehouse.kernels.answers import Answers, answers, types_of
+from lakehouse.kernels.aggregations import START, Aggregations
+from lakehouse.kernels.answers import Answers, answers
 from lakehouse.kernels.keys import Column
-from lakehouse.kernels.tiles import column_of
+from lakehouse.kernels.measures import types_of
+from lakehouse.kernels.tiles import tile_columns
 from lakehouse.kernels.windows import SECOND
 from lakehouse.tables.notes import made_from, receipt_of
 
@@ -41,8 +42,7 @@ class Reach:
     @property
     def tile_columns(self) -> list[str]:
         """The columns that are needed of tiles."""
-        parts = [column_of(name, part) for name, parts in self.told.parts().items() for part in parts]
-        return list(dict.fromkeys([*self.told.keys, HOP, START, *parts]))
+        return tile_columns(self.told)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class WindowTable:
 
     def check(self) -> None:
         """Raise DefinitionError for a column of the events that is not there, or that can't be computed with."""
-        assert self.types
+        types_of(self.told, self.events.types)
 
     @cached_property
     def types(self) -> dict[str, pa.DataType]:
@@ -103,8 +103,7 @@ class WindowTable:
         if tiled is None:
             tiled = self.fits and self.tiles.rows * FEWER < self.events.opened.rows
         first, last = span
-        longest = told.longest
-        begin = None if first is None or longest is None else earlier(first, (longest.length or 0) + longest.hop)
+        begin = None if first is None else reached(told, first)
         if not tiled:
             return Reach(told, (begin, last), None)
         head = None if first is None else earlier(first, max(told.hops) * SECOND)
@@ -120,6 +119,12 @@ class WindowTable:
             start, end = reach.tiles
             tiles = self.tiles.read(reach.tile_columns, time=START, start=start, end=end)
         return answers(reach.told, asked, times, self.events.read(asked, reach.events), tiles)
+
+
+def reached(told: Aggregations, time: datetime) -> datetime | None:
+    """No window that ends at a time or later reaches further back; None: there is no bound."""
+    longest = told.longest
+    return None if longest is None else earlier(time, (longest.length or 0) + longest.hop)
 
 
 def earlier(time: datetime, micros: int) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from lakehouse.kernels.aggregations import HOP, START, Aggregation, Aggregations
 from lakehouse.kernels.keys import Column, Ints, key_codes
 from lakehouse.kernels.partials import Items, evaluate
 from lakehouse.kernels.tiles import content_of, items_of
-from lakehouse.kernels.windows import Bounds, Windows, heads, tiled, whole
+from lakehouse.kernels.windows import Bounds, Held, Windows, heads, tiled, whole
 
 Answers = dict[str, pa.Array]
 ORDERED = ("first", "last", "last_n")
@@ -84,10 +84,8 @@ def _each_bucket(told: Aggregations, asked: Sequence[Column], points: int, keys:
     order = np.argsort(theirs, kind="stable")
     first = np.searchsorted(theirs[order], codes, side="left")
     after = np.where(codes < 0, first, np.searchsorted(theirs[order], codes, side="right"))
-    size = after - first
-    rows = np.repeat(np.arange(points), size)
-    within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    return rows, size, order[within + np.repeat(first, size)]
+    held = Held(first, after)
+    return np.repeat(np.arange(points), held.count), held.count, order[held.rows]
 
 
 def _maps(one: Aggregation, rows: Ints, size: Ints, buckets: Column, values: pa.Array) -> pa.Array:
@@ -100,11 +98,3 @@ def _maps(one: Aggregation, rows: Ints, size: Ints, buckets: Column, values: pa.
     labels = buckets.take(pa.array(kept)).cast(pa.string())
     labels = labels.combine_chunks() if isinstance(labels, pa.ChunkedArray) else labels
     return pa.MapArray.from_arrays(pa.array(offsets), labels, values.take(pa.array(kept)))
-
-
-def types_of(told: Aggregations, measures: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """The type of each feature, of measures of these types."""
-    from lakehouse.kernels.measures import type_of
-
-    found = {one.name: type_of(one, measures) for one in told.features}
-    return {name: pa.map_(pa.string(), kind) for name, kind in found.items()} if told.bucket else found

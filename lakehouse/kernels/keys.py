@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -81,6 +82,11 @@ def _numbers(column: Column) -> Ints:
 def _index(column: Column, values: pa.Array) -> Ints:
     index: Any = pc.index_in(column, value_set=values, skip_nulls=True)
     return _numbers(pc.fill_null(index, -1)).astype(np.int64)
+
+
+def is_whole(parts: Sequence[Column]) -> Column:
+    """Which rows have no null in any part."""
+    return reduce(pc.and_, map(pc.is_valid, parts))
 
 
 def comparable(left: Column, right: Column) -> tuple[Column, Column]:

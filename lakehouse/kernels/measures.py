@@ -85,6 +85,12 @@ def type_of(one: Aggregation, types: Mapping[str, pa.DataType]) -> pa.DataType:
     return pa.list_(kind) if one.kind == "last_n" else kind
 
 
+def types_of(told: Aggregations, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """The type of each feature, of measures with these types."""
+    found = {one.name: type_of(one, types) for one in told.features}
+    return {name: pa.map_(pa.string(), kind) for name, kind in found.items()} if told.bucket else found
+
+
 def summable(kind: pa.DataType) -> bool:
     """Whether values of this type have a sum."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

@@ -14,7 +14,19 @@ from lakehouse.errors import DefinitionError
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Part
 from lakehouse.kernels.exact import Doubles, Exact
 from lakehouse.kernels.keys import Ints
-from lakehouse.kernels.windows import Held, Mask, doubles, fits, greatest, mean, newest, ordered, variance
+from lakehouse.kernels.windows import (
+    Held,
+    Mask,
+    counted,
+    doubles,
+    fits,
+    greatest,
+    mean,
+    newest,
+    ordered,
+    total,
+    variance,
+)
 
 
 @dataclass(frozen=True)
@@ -185,7 +197,7 @@ def _between(counts: Ints, held: Held) -> Ints:
 
 
 def _merged(sums: Sequence[Exact | None], windows: Sequence[Held]) -> Exact:
-    found = [one.between(held.first, held.after) for one, held in zip(sums, windows, strict=True) if one is not None]
+    found = [total(held, one) for one, held in zip(sums, windows, strict=True) if one is not None]
     merged = found[0]
     for one in found[1:]:
         merged = merged.plus(one)
@@ -235,7 +247,7 @@ def _last_n(values: pa.Array, held: Sequence[Held], most: int) -> pa.Array:
     spots = np.empty(int(total.sum()), np.int64)
     begin = np.cumsum(total) - total
     for after, size in zip(places, sizes, strict=True):
-        back = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+        back = counted(size)
         spots[np.repeat(begin, size) + back] = np.repeat(after, size) - back
         begin = begin + size
     offsets = np.concatenate([[0], np.cumsum(total)]).astype(np.int32)

@@ -4,7 +4,7 @@ A window that ends now holds every tile from its start on, for what was publishe
 tiles' beginnings are kept, and for each of them what it and all later ones come to: a window slides by looking up the
 first tile that it still holds. What is kept is made by the kernel that training uses; looking up rounds nothing.
 
-Little-endian: ``ends``, a u32 for each part, then the parts (see :func:`parts_of`). A part is one byte, the code of
+Little-endian: ``ends``, a u32 for each part, then the parts (see :attr:`Plan.places`). A part is one byte, the code of
 :mod:`struct` that its numbers have, and the numbers; or just the bytes of texts, one after another.
 """
 
@@ -25,7 +25,7 @@ from lakehouse.kernels.aggregations import HOP, START, Aggregation, Aggregations
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.partials import Side, evaluate, numbers_of, rounded_sum
 from lakehouse.kernels.tiles import items_of, tile_schema
-from lakehouse.kernels.windows import SECOND, Held
+from lakehouse.kernels.windows import SECOND, Held, counted
 
 CODES = ("b", "h", "i", "q", "d")
 SIZES = np.array([np.dtype(code).itemsize for code in CODES])
@@ -102,6 +102,15 @@ class Plan:
         if field.kind in ("count", "sum", TOTAL):
             return 1
         return 3 + (self.value_kind(field) in "sy")
+
+    def feature_kind(self, one: Aggregation) -> str:
+        """The kind of a feature's values; of ``last_n`` that of each."""
+        if one.kind == "count":
+            return "i"
+        if one.kind in ("mean", "rate", "variance"):
+            return "d"
+        kind = self.kinds[one.measure]
+        return "i" if one.kind == "sum" and kind == "b" else kind
 
     def value_kind(self, field: Field) -> str:
         return "d" if field.kind == "variance" else self.kinds[field.measure]
@@ -239,7 +248,7 @@ def _numbers(values: npt.NDArray[Any], sizes: Ints) -> pa.LargeBinaryArray:
     out = np.empty(int(ends[-1]) if keys else 0, np.uint8)
     begins = ends - lengths
     out[begins] = np.frombuffer("".join(CODES).encode(), np.uint8)[width]
-    within = np.arange(len(values)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    within = counted(sizes)
     for number, code in enumerate(CODES):
         mine = np.flatnonzero(width[key] == number)
         if len(mine):

@@ -16,7 +16,7 @@ from lakehouse.kernels.keys import Ints, key_codes
 from lakehouse.kernels.partials import Items, Kept, Partial, numbers_of, values_of
 from lakehouse.kernels.ties import Content, in_order
 from lakehouse.kernels.times import UTC_TIME, Scale, ticks
-from lakehouse.kernels.windows import SECOND
+from lakehouse.kernels.windows import SECOND, Held, counted
 
 SUM = pa.struct([("low", pa.int32()), ("limbs", pa.list_(pa.int64())), ("odd", pa.list_(pa.int64()))])
 """An exact sum: see :class:`lakehouse.kernels.exact.Exact`. Limbs have the sign of the sum; none is 0 at either end."""
@@ -43,6 +43,12 @@ def _type_of(part: Part, kind: pa.DataType) -> pa.DataType:
     if part in ("sum", "squares"):
         return SUM
     return pa.list_(kind) if part in ("first", "last") else kind
+
+
+def tile_columns(told: Aggregations) -> list[str]:
+    """The columns of tiles that these features need."""
+    parts = [column_of(name, part) for name, parts in told.parts().items() for part in parts]
+    return list(dict.fromkeys([*told.keys, HOP, START, *parts]))
 
 
 def order_of(events: pa.Table, told: Aggregations) -> tuple[Ints, Ints, Ints]:
@@ -122,9 +128,8 @@ def packed(sums: Exact) -> pa.StructArray:
     first = np.where(there.any(axis=0), there.argmax(axis=0), 0)
     after = np.where(there.any(axis=0), len(limbs) - there[::-1].argmax(axis=0), 0)
     size = after - first
-    within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
     rows = np.repeat(np.arange(len(size)), size)
-    values = limbs[np.repeat(first, size) + within, rows] * np.where(negative[rows], -1, 1)
+    values = limbs[Held(first, after).rows, rows] * np.where(negative[rows], -1, 1)
     low = np.where(size > 0, first + sums.low, 0).astype(np.int32)
     odd_size = np.where((sums.odd > 0).any(axis=0), 3, 0) if len(sums.odd) else np.zeros(len(sums), np.int64)
     odd = sums.odd[:, odd_size > 0].T.reshape(-1) if len(sums.odd) else np.empty(0, np.int64)
@@ -144,8 +149,7 @@ def opened(column: pa.Array) -> Exact:
     high = int((low + size)[used].max()) if used.any() else 1
     matrix = np.zeros((high - least, len(column)), np.int64)
     rows = np.repeat(np.arange(len(size)), size)
-    within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    matrix[low[rows] - least + within, rows] = pc.list_flatten(limbs).to_numpy(zero_copy_only=False)
+    matrix[low[rows] - least + counted(size), rows] = pc.list_flatten(limbs).to_numpy(zero_copy_only=False)
     count = pc.fill_null(pc.list_value_length(odds), 0).to_numpy(zero_copy_only=False)
     odd = np.empty((0, len(column)), np.int64)
     if (count > 0).any():

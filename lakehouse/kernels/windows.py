@@ -60,6 +60,15 @@ def heads(spans: Sequence[Span]) -> Bounds:
     return lambda down, up: [(np.maximum(span.start(down), span.cut(down)), up) for span in spans]
 
 
+def counted(sizes: Ints) -> Ints:
+    """For each of the sizes the numbers from 0 to below it, one after another.
+
+    >>> counted(np.array([2, 0, 3]))
+    array([0, 1, 0, 1, 2])
+    """
+    return np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 @dataclass(frozen=True)
 class Held:
     """Which events each window holds: of the events, in their order, those from ``first`` to before ``after``."""
@@ -71,6 +80,11 @@ class Held:
     def count(self) -> Ints:
         """How many events each window holds."""
         return self.after - self.first
+
+    @property
+    def rows(self) -> Ints:
+        """The places of all events of all windows, one window after another."""
+        return np.repeat(self.first, self.count) + counted(self.count)
 
     def take(self, windows: Ints) -> Held:
         """Some of the windows, in this order."""
@@ -207,8 +221,7 @@ def doubles(numbers: Ints) -> Doubles:
 def newest(windows: Held, most: int) -> tuple[Ints, Ints]:
     """The last events of each window, newest first, at most so many: their places, and how many of each window."""
     size = np.minimum(windows.count, most)
-    back = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    return np.repeat(windows.after - 1, size) - back, size
+    return np.repeat(windows.after - 1, size) - counted(size), size
 
 
 def fits(sums: Exact) -> Ints:

@@ -26,19 +26,19 @@ from pydantic import Field, model_validator
 
 from lakehouse.errors import ConfigError, did_you_mean
 from lakehouse.kernels.record import HEADER, ROW
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.online.publication import Found, Holder
 from lakehouse.online.request import LookUp, Part
 from lakehouse.online.response import Column
 from lakehouse.online.served_values import plain
 
 WHOLE = 2**32
-_TIME = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
     {
         "request": pa.string(),
         "row": pa.int32(),
-        "answered_at": _TIME,
-        "at": _TIME,
+        "answered_at": UTC_TIME,
+        "at": UTC_TIME,
         "view": pa.string(),
         "keys": pa.string(),
         "features": pa.string(),

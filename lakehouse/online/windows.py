@@ -46,7 +46,7 @@ class Windows:
                 if (one := known.get(name)) == wanted[name] and one.measure in same and _fits(plan, one, conversion)
             ]
             self._slides = Slides(plan)
-            self._times = {name for name in self.features if _value_kind(plan, known[name]) == "t"}
+            self._times = {name for name in self.features if plan.feature_kind(known[name]) == "t"}
 
     def values(self, packed: bytes, at: int) -> dict[str, Any]:
         """The features by name."""
@@ -76,20 +76,11 @@ def _plan(reader: Reader) -> Plan | None:
         return None
 
 
-def _value_kind(plan: Plan, one: Aggregation) -> str:
-    if one.kind == "count":
-        return "i"
-    if one.kind in ("mean", "rate", "variance"):
-        return "d"
-    kind = plan.kinds[one.measure]
-    return "i" if one.kind == "sum" and kind == "b" else kind
-
-
 def _fits(plan: Plan, one: Aggregation, conversion: Conversion) -> bool:
     """Whether the values are of the type that the view declares now."""
     if plan.told.bucket:
         return True
-    kind = KINDS[_value_kind(plan, one)]
+    kind = KINDS[plan.feature_kind(one)]
     return conversion.kind in (f"list {kind}", "value") if one.kind == "last_n" else conversion.kind == kind
 
 

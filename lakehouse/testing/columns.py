@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from lakehouse.errors import DefinitionError, did_you_mean
 from lakehouse.kernels.aggregations import Aggregations
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.quality.condition import parse
 
 Columns: TypeAlias = "Mapping[str, Any] | pa.Schema | pa.Table | Path"
 """Types by name, a schema, some rows to draw values from too, or the folder of a Delta table."""
 NAMES = {
     **{"string": pa.string(), "binary": pa.binary(), "boolean": pa.bool_(), "date": pa.date32()},
-    **{"timestamp": pa.timestamp("us", "UTC"), "timestamp_ntz": pa.timestamp("us")},
+    **{"timestamp": UTC_TIME, "timestamp_ntz": pa.timestamp("us")},
     **{"double": pa.float64(), "float": pa.float32()},
     **{"bigint": pa.int64(), "long": pa.int64(), "int": pa.int32(), "smallint": pa.int16(), "tinyint": pa.int8()},
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from lakehouse.kernels.slides import Plan, slides
 from lakehouse.kernels.sliding import Slides
 from lakehouse.kernels.tiles import tiles_of
 from lakehouse.kernels.windows import DAY
-from lakehouse.testing.events import EPOCH, Events
-from lakehouse.testing.reference import Key, Value
+from lakehouse.testing.events import Events
+from lakehouse.testing.reference import Key, Value, time_of
 
 Record = list[tuple[int, bytes | None]]
 """From which moment on which bytes count."""
@@ -87,11 +86,7 @@ class Published:
     def _plain(self, measure: str, value: Any) -> Value:
         if self.plan.kinds.get(measure) != "t" or value is None:
             return value
-        return [_time(one) for one in value] if isinstance(value, list) else _time(value)
-
-
-def _time(micros: int) -> datetime:
-    return EPOCH + timedelta(microseconds=micros)
+        return [time_of(one) for one in value] if isinstance(value, list) else time_of(value)
 
 
 def _ahead(events: Events, now: int) -> dict[Key, pa.Table]:

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.answers import answers
 from lakehouse.kernels.tiles import tiles_of
+from lakehouse.kernels.times import UTC_TIME
 from lakehouse.testing.events import Events, key_columns, plain_value
 from lakehouse.testing.published import Published
 from lakehouse.testing.reference import Value, time_of
 from lakehouse.testing.streams import LATEST, Point, Stream
 
-UTC_TIME = pa.timestamp("us", "UTC")
 Row = dict[str, Value]
 ALL = "of all events"
 PARTS = 4
