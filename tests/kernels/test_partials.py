@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from lakehouse.kernels.measures import plain
 from lakehouse.kernels.slides import Plan, slides
 from lakehouse.kernels.sliding import Slides
 from lakehouse.kernels.tiles import opened, order_of, packed, tile_schema, tiles_of
+from tests.windows.oracle import EPOCH, come_to, in_window, rank, same
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
 HOUR, DAY = 3600, 86400
 Event = dict[str, Any]
@@ -72,69 +71,13 @@ def table_of(given: list[Event]) -> pa.Table:
     return pa.table({name: pa.array([one[name] for one in given], kind) for name, kind in TYPES.items()})
 
 
-def rank(value: Any) -> tuple[Any, ...]:
-    """Null first, NaN last, both zeros alike."""
-    if value is None:
-        return (0,)
-    return (2,) if isinstance(value, float) and math.isnan(value) else (1, value)
-
-
 def oracle(one: Aggregation, point: Event, given: list[Event]) -> Any:
-    held = []
-    for event in given:
-        if None in (event["k"], event["t"], point["t"]) or event["k"] != point["k"] or event["t"] >= point["t"]:
-            continue
-        if one.over_s is not None:
-            begin = point["t"] - timedelta(seconds=one.over_s)
-            begin -= (begin - EPOCH) % timedelta(seconds=one.hop_s)
-            if event["t"] < begin:
-                continue
-        held.append(event)
+    mine = [event for event in given if None not in (event["k"], point["t"]) and event["k"] == point["k"]]
+    held = [event for event in mine if in_window(one, event["t"], point["t"])]
     held.sort(key=lambda event: (event["t"], *(rank(event[name]) for name in sorted(("v", "n", "s", "b", "w")))))
     if one.measure == EVENTS:
         return len(held)
-    values = [event[one.measure] for event in held if event[one.measure] is not None]
-    if one.kind == "count":
-        return len(values)
-    if one.kind == "last_n":
-        return values[::-1][: one.most]
-    if not values:
-        return None
-    if one.kind in ("first", "last"):
-        return values[0 if one.kind == "first" else -1]
-    if one.kind in ("min", "max"):
-        return (min if one.kind == "min" else max)(values, key=rank)
-    total = summed(values)
-    if one.kind == "sum":
-        return total if isinstance(total, float) else int(total) if one.measure == "n" else rounded(total)
-    if one.kind in ("mean", "rate"):
-        return (total if isinstance(total, float) else rounded(total)) / len(values)
-    if len(values) < 2:
-        return None
-    if isinstance(total, float):
-        return math.nan
-    above = len(values) * sum(Fraction(value) ** 2 for value in values) - total**2
-    return rounded(above / (len(values) * (len(values) - 1)))
-
-
-def summed(values: list[Any]) -> Fraction | float:
-    odd = [value for value in values if isinstance(value, float) and not math.isfinite(value)]
-    return sum(odd) if odd else sum((Fraction(value) for value in values), Fraction())
-
-
-def rounded(number: Fraction) -> float:
-    try:
-        return number.numerator / number.denominator
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
-
-
-def same(got: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list):
-        return len(got) == len(wanted) and all(map(same, got, wanted))
-    if isinstance(wanted, float) and math.isnan(wanted):
-        return isinstance(got, float) and math.isnan(got)
-    return type(got) is type(wanted) and got == wanted
+    return come_to(one, [event[one.measure] for event in held if event[one.measure] is not None])
 
 
 def overflows(told: Aggregations, given: list[Event], asked: list[Event]) -> bool:

@@ -27,7 +27,8 @@ from lakehouse.gold.aggregates import Wish
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.tiles import tiles_of
 from lakehouse.tables import Table
-from tests.windows.world import HOUR, SCHEMA, START, Row, expected, same
+from tests.windows.oracle import same
+from tests.windows.world import HOUR, SCHEMA, START, Row, expected
 
 K = Entity(name="k", join_keys=["k"], value_type=ValueType.STRING)
 J = Entity(name="j", join_keys=["j"], value_type=ValueType.INT64)

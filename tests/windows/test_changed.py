@@ -17,8 +17,9 @@ from lakehouse.errors import NotBuiltError
 from lakehouse.kernels.record import Layout, encode
 from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.request import view_keys
+from tests.windows.oracle import same
 from tests.windows.test_verifying import build
-from tests.windows.world import DAY, HOUR, START, World, expected, same
+from tests.windows.world import DAY, HOUR, START, World, expected
 
 NOW = START + 10 * DAY + HOUR / 3
 

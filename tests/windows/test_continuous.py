@@ -13,7 +13,8 @@ import pytest
 
 from lakehouse.pipeline import run
 from lakehouse.pipeline.following import follow
-from tests.windows.world import DAY, HOUR, World, expected, same
+from tests.windows.oracle import same
+from tests.windows.world import DAY, HOUR, World, expected
 
 CONF = """
 name: shop

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from tests.online.stores import STORES, online_store
-from tests.windows.world import DAY, HOUR, START, US, World, event, expected, same
+from tests.windows.oracle import same
+from tests.windows.world import DAY, HOUR, START, US, World, event, expected
 
 
 @pytest.fixture(scope="module")

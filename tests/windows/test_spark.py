@@ -19,6 +19,7 @@ from lakehouse.config import load_project
 from lakehouse.errors import DefinitionError
 from lakehouse.features import executing, spark_rows, windowed
 from lakehouse.features.source import DeltaSource
+from tests.windows.oracle import EPOCH
 from tests.windows.streams import (
     EVENTS,
     KEYS,
@@ -34,7 +35,7 @@ from tests.windows.streams import (
     view_of,
     wanted,
 )
-from tests.windows.world import EPOCH, HOUR, START, US
+from tests.windows.world import HOUR, START, US
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -6,12 +6,10 @@ The events are written by delta-rs, which is quick and keeps a change feed as si
 from __future__ import annotations
 
 import json
-import math
 import random
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +28,10 @@ from lakehouse.gold.planning import plan_gold
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Aggregations
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table, tables_in
+from tests.windows.oracle import come_to, in_window, rank
 
 REPOSITORY = Path(__file__).parents[2] / "features"
 US = pa.timestamp("us", "UTC")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Row = dict[str, Any]
@@ -189,67 +187,16 @@ def expected(told: Aggregations, key: str | None, at: datetime, rows: list[Row])
 
 
 def value(told: Aggregations, one: Aggregation, key: str | None, at: datetime, rows: list[Row]) -> Any:
-    held = []
-    for row in rows:
-        if key is None or row["k"] != key or row["t"] is None or row["t"] >= at:
-            continue
-        if told.where and not (row["n"] is not None and row["n"] != 3):
-            continue
-        if one.over_s is not None:
-            begin = at - timedelta(seconds=one.over_s)
-            begin -= (begin - EPOCH) % timedelta(seconds=one.hop_s)
-            if row["t"] < begin:
-                continue
-        held.append(row)
+    mine = [row for row in rows if key is not None and row["k"] == key and in_window(one, row["t"], at)]
+    held = [row for row in mine if not told.where or (row["n"] is not None and row["n"] != 3)]
     if one.measure == EVENTS:
         return len(held)
     measures = {measure.name: measure for measure in told.measures}
-    names = sorted(measures)
-
-    def above_all(worth: Any) -> Any:
-        return math.inf if isinstance(worth, float) and math.isnan(worth) else worth
 
     def of(row: Row, name: str) -> Any:
-        if measures[name].condition:
-            return None if row["v"] is None else above_all(row["v"]) > 0.5
-        return row[name]
+        if not measures[name].condition:
+            return row[name]
+        return None if row["v"] is None else rank(row["v"]) > rank(0.5)  # as SQL has it, NaN is above all
 
-    held.sort(
-        key=lambda row: (
-            row["t"],
-            *(
-                (of(row, name) is not None, above_all(of(row, name)) or 0)
-                if not isinstance(of(row, name), str)
-                else (True, of(row, name))
-                for name in names
-            ),
-        )
-    )
-    values = [of(row, one.measure) for row in held if of(row, one.measure) is not None]
-    if one.kind == "count":
-        return len(values)
-    if one.kind == "last_n":
-        return values[::-1][: one.most]
-    if not values:
-        return None
-    if one.kind in ("first", "last"):
-        return values[0 if one.kind == "first" else -1]
-    if one.kind in ("min", "max"):
-        return (min if one.kind == "min" else max)(values, key=above_all)
-    if any(isinstance(worth, float) and math.isnan(worth) for worth in values):
-        return None if one.kind == "variance" and len(values) < 2 else math.nan
-    total = sum((Fraction(one) for one in values), Fraction())
-    if one.kind == "sum":
-        return int(total) if one.measure == "n" else float(total)
-    if one.kind in ("mean", "rate"):
-        return float(total) / len(values)
-    if len(values) < 2:
-        return None
-    above = len(values) * sum(Fraction(one) ** 2 for one in values) - total**2
-    return float(above / (len(values) * (len(values) - 1)))
-
-
-def same(got: Any, wanted: Any) -> bool:
-    if isinstance(wanted, float) and math.isnan(wanted):
-        return isinstance(got, float) and math.isnan(got)
-    return type(got) is type(wanted) and bool(got == wanted)
+    held.sort(key=lambda row: (row["t"], *(rank(of(row, name)) for name in sorted(measures))))
+    return come_to(one, [worth for row in held if (worth := of(row, one.measure)) is not None])
