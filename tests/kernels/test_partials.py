@@ -196,17 +196,20 @@ def test_bytes_that_are_none() -> None:
             reader.values(torn, 0, [one.name for one in told.features])
 
 
-def test_the_last_ones_of_tiles_and_of_the_head() -> None:
-    told = told_of([(("last_n", "s"), (5 * HOUR, HOUR), 3)])
+def test_the_first_and_the_last_ones_of_tiles_and_of_the_head() -> None:
+    kinds = [("last_n", 3), ("first", 2), ("last", 2)]
+    told = told_of([((kind, "s"), (5 * HOUR, HOUR), most) for kind, most in kinds])
     texts = {-2.5: "a", -1.5: "b", 0.2: "c", 0.4: None, 0.5: "d", 1.0: "e"}
     rows = [
         dict.fromkeys(TYPES) | {"k": "a", "t": EPOCH + timedelta(hours=at), "s": text} for at, text in texts.items()
     ]
     events = table_of(rows)
-    asked = pa.array(["a", "a"]), pa.array([EPOCH + timedelta(hours=1), EPOCH + timedelta(hours=0.3)], US)
+    times = pa.array([EPOCH + timedelta(hours=at) for at in (1, 0.3, 0.8)], US)
     for how in (None, tiles_of(events, told)):
-        found = answers(told, [asked[0]], asked[1], events, how)["f0"]
-        assert found.to_pylist() == [["d", "c", "b"], ["c", "b", "a"]]
+        found = answers(told, [pa.array(["a"] * 3)], times, events, how)
+        assert found["f0"].to_pylist() == [["d", "c", "b"], ["c", "b", "a"], ["d", "c", "b"]]
+        assert found["f1"].to_pylist() == ["a", "a", "a"]
+        assert found["f2"].to_pylist() == ["d", "c", "d"]
 
 
 def test_a_sum_that_no_window_reaches_may_be_too_large() -> None:
