@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels.aggregations import HOP, START, Aggregation, Aggregations
+from lakehouse.kernels.aggregations import EVENTS, HOP, START, Aggregation, Aggregations
 from lakehouse.kernels.keys import Column, Ints, key_codes
 from lakehouse.kernels.partials import Items, evaluate
 from lakehouse.kernels.tiles import content_of, items_of
@@ -44,9 +44,15 @@ def answers(
 
 def _at(told: Aggregations, keys: Sequence[Column], times: Column, events: pa.Table, tiles: pa.Table | None) -> Answers:
     if tiles is None:
-        windows, items = _of_events(told, keys, times, events, whole(told.spans))
-        held = dict(zip(told.spans, windows.spans, strict=True))
-        return {one.name: _back(windows, evaluate(one, [(items, held[one.span])])) for one in told.features}
+        windows, measures = _of_events(told, keys, times, events, whole(told.spans))
+        made: dict[str, list[pa.Array]] = {one.name: [] for one in told.features}
+        for rows, spans in windows.pieces():
+            items = Items.of_events(measures.take(pa.array(windows.events[rows])), told.parts())
+            held = dict(zip(told.spans, spans, strict=True))
+            for one in told.features:
+                made[one.name].append(evaluate(one, [(items, held[one.span])]))
+        back = pa.array(windows.back)
+        return {name: pa.concat_arrays(parts).take(back) for name, parts in made.items()}
     found: Answers = {}
     types = {one.name: events.schema.field(one.name).type for one in told.measures}
     for hop_s in told.hops:
@@ -55,7 +61,8 @@ def _at(told: Aggregations, keys: Sequence[Column], times: Column, events: pa.Ta
         own_keys = [own.column(name) for name in told.keys]
         before = Windows.of(keys, times, own_keys, own.column(START), tiled(one_hop.spans))
         hops = items_of(own.take(pa.array(before.events)), one_hop, hop_s, types)
-        after, head = _of_events(one_hop, keys, times, events, heads(one_hop.spans))
+        after, measures = _of_events(one_hop, keys, times, events, heads(one_hop.spans))
+        head = Items.of_events(measures.take(pa.array(after.events)), one_hop.parts())
         for one in one_hop.features:
             spot = one_hop.spans.index(one.span)
             # Each side has the points in an order of its own.
@@ -66,15 +73,12 @@ def _at(told: Aggregations, keys: Sequence[Column], times: Column, events: pa.Ta
 
 def _of_events(
     told: Aggregations, keys: Sequence[Column], times: Column, events: pa.Table, bounds: Bounds
-) -> tuple[Windows, Items]:
+) -> tuple[Windows, pa.Table]:
+    """The windows, and the events' measures."""
     content = content_of(events, told) if any(one.kind in ORDERED for one in told.features) else None
     own = [events.column(name) for name in told.keys]
     windows = Windows.of(keys, times, own, events.column(told.at), bounds, content)
-    return windows, Items.of_events(events.take(pa.array(windows.events)), told.parts())
-
-
-def _back(windows: Windows, values: pa.Array) -> pa.Array:
-    return values.take(pa.array(windows.back))
+    return windows, events.select([name for name in told.parts() if name != EVENTS]).combine_chunks()
 
 
 def _each_bucket(told: Aggregations, asked: Sequence[Column], points: int, keys: pa.Table) -> tuple[Ints, Ints, Ints]:

@@ -79,7 +79,7 @@ class Exact:
             for one, out in zip(source, target, strict=True):
                 np.cumsum(one, out=running[1:])
                 np.subtract(running[after], running[first], out=out)
-        return Exact(self.low, limbs, odd)._carried()
+        return Exact(self.low, limbs, odd)
 
     def plus(self, other: Exact) -> Exact:
         """Row by row."""
@@ -109,6 +109,31 @@ class Exact:
 
     def rounded(self) -> Doubles:
         """The nearest double, ties to even: of the exact sum, rounded once. An infinity where it is too large."""
+        found = self._of_few_bits()
+        if found is None:
+            found = self._of_many_bits()
+        if len(self.odd):
+            nan, up, down = self.odd > 0
+            found = np.where(up, np.inf, np.where(down, -np.inf, found))
+            found = np.where(nan | (up & down), np.nan, found)
+        return found
+
+    def _of_few_bits(self) -> Doubles | None:
+        """As :meth:`rounded`, of at most three limbs: all but the last addition is without an error. None where a
+        number has more bits than that needs, or is so small or large that its scale would round it again."""
+        rooms = (2**52, 2**52, 2**20)
+        if len(self.limbs) > len(rooms) or not -900 <= BITS * self.low <= 800:
+            return None
+        if not all(map(_within, self.limbs, rooms)):
+            return None
+        found = self.limbs[-1].astype(np.float64)
+        for limb in self.limbs[-2::-1]:
+            found *= 2.0**BITS
+            found += limb
+        found *= 2.0 ** (BITS * self.low)
+        return np.asarray(found, np.float64)
+
+    def _of_many_bits(self) -> Doubles:
         negative, parts = self.magnitude()
         while len(parts) > 3 and not parts[-1].any():
             parts.pop()
@@ -118,12 +143,7 @@ class Exact:
             while len(parts) < 3:
                 parts.append(np.zeros(len(self), np.int64))
             found = _nearest(parts[0], parts[1], parts[2], self.low)
-        found = np.where(negative, -found, found)
-        if len(self.odd):
-            nan, up, down = self.odd > 0
-            found = np.where(up, np.inf, np.where(down, -np.inf, found))
-            found = np.where(nan | (up & down), np.nan, found)
-        return found
+        return np.where(negative, -found, found)
 
     def whole(self) -> list[int]:
         """Each row as a Python number, times ``2**(-32 * low)``; of finite rows."""
@@ -160,27 +180,38 @@ class Exact:
         return negative, found
 
 
+def _within(numbers: Ints, room: int) -> bool:
+    """Whether all of the numbers are below ``room`` in size."""
+    return not len(numbers) or bool(numbers.min() > -room and numbers.max() < room)
+
+
 def _of_doubles(doubles: Doubles, odd: Ints) -> Exact:
-    if (np.abs(doubles) < 2.0**62).all():
-        whole = doubles.astype(np.int64)
-        if (whole == doubles).all():
-            return _of_whole(whole, odd)
-    exponents = (doubles.view(np.int64) >> np.int64(52)) & np.int64(0x7FF)
-    there = exponents[doubles != 0.0]
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(doubles), _BLOCK)]
+    if all(map(_is_whole, map(doubles.__getitem__, blocks))):
+        return _of_whole(doubles.astype(np.int64), odd)
+    least, most = 2**11, 0
+    for here in blocks:
+        there = _exponents(doubles[here])[doubles[here] != 0.0]
+        least, most = min(least, int(there.min(initial=least))), max(most, int(there.max(initial=most)))
     # A double is its mantissa times 2**(exponent - 1075): the limb -34 holds the least one.
-    low, high = (((max(int(one), 1) - 1075) >> 5) for one in (there.min(initial=2**11), there.max(initial=0)))
-    if low > high:
-        return Exact(0, np.zeros((1, len(doubles)), np.int64), odd)
+    low, high = (((max(one, 1) - 1075) >> 5) for one in (least, most))
     limbs = np.zeros((high - low + 3, len(doubles)), np.int64)
-    for start in range(0, len(doubles), _BLOCK):
-        here = slice(start, start + _BLOCK)
-        _split(doubles[here], exponents[here], low, limbs[:, here])
-    return _trimmed(low, list(limbs), odd)
+    for here in blocks:
+        _split(doubles[here], low, limbs[:, here])
+    return _trimmed(low, limbs, odd)
 
 
-def _split(doubles: Doubles, exponents: Ints, low: int, limbs: Ints) -> None:
-    """Write the limbs of some doubles, of which the lowest is ``low``."""
-    bits = doubles.view(np.int64)
+def _is_whole(doubles: Doubles) -> bool:
+    return bool((np.abs(doubles) < 2.0**62).all() and (np.trunc(doubles) == doubles).all())
+
+
+def _exponents(doubles: Doubles) -> Ints:
+    return (doubles.view(np.int64) >> np.int64(52)) & np.int64(0x7FF)
+
+
+def _split(doubles: Doubles, low: int, limbs: Ints) -> None:
+    """Write the limbs of some doubles, of which the lowest is ``low``; what is 0 for all is not written."""
+    bits, exponents = doubles.view(np.int64), _exponents(doubles)
     size = (bits & np.int64(2**52 - 1)) + ((exponents > 0).astype(np.int64) << np.int64(52))
     exponents = np.maximum(exponents, 1) - 1075
     place, shift = (exponents >> np.int64(5)) - low, exponents & np.int64(31)
@@ -191,7 +222,9 @@ def _split(doubles: Doubles, exponents: Ints, low: int, limbs: Ints) -> None:
     for spot in range(len(limbs) - 2):
         here = place == spot
         for step, piece in enumerate(pieces):
-            limbs[spot + step] += np.where(here, piece, 0)
+            some = np.where(here, piece, 0)
+            if some.any():
+                limbs[spot + step] += some
 
 
 def _of_whole(whole: Ints, odd: Ints) -> Exact:
@@ -200,15 +233,14 @@ def _of_whole(whole: Ints, odd: Ints) -> Exact:
     return _trimmed(0, [whole & _MASK, whole >> np.int64(BITS)], odd)
 
 
-def _trimmed(low: int, limbs: Sequence[Ints], odd: Ints) -> Exact:
+def _trimmed(low: int, limbs: Sequence[Ints] | Ints, odd: Ints) -> Exact:
     """Without limbs that are 0 in all rows, at both ends; one is left."""
-    kept = list(limbs)
-    while len(kept) > 1 and not kept[-1].any():
-        kept.pop()
-    while len(kept) > 1 and not kept[0].any():
-        kept.pop(0)
-        low += 1
-    return Exact(low, np.stack(kept), odd)
+    first, after = 0, len(limbs)
+    while after > 1 and not limbs[after - 1].any():
+        after -= 1
+    while first < after - 1 and not limbs[first].any():
+        first += 1
+    return Exact(low + first, np.asarray(limbs[first:after]), odd)
 
 
 def _nearest(bottom: Ints, middle: Ints, top: Ints, low: int) -> Doubles:

@@ -66,12 +66,14 @@ def _by_offset(left: Column, right: Column, least: int, most: int) -> tuple[Ints
     for column in (left, right):
         numbers = pc.fill_null(column, most).to_numpy(zero_copy_only=False) if column.null_count else _numbers(column)
         inside = (numbers >= least) & (numbers <= most)
-        codes = np.where(inside, numbers, least) - least
+        codes = np.where(inside, numbers, least)
+        codes -= least
         if column.null_count:
             inside &= np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
         if column is left:
             there[codes[inside]] = True
-        coded.append(np.where(inside & there[codes], codes, -1))
+        codes[~(inside & there[codes])] = -1
+        coded.append(codes)
     return coded[0], coded[1], len(there)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,30 @@ class Partial:
     first: Kept | None = None
     last: Kept | None = None
 
+    def counts(self, held: Held) -> Ints:
+        """How many values each window holds."""
+        if self._each_one:
+            return held.count
+        return self._before[held.after] - self._before[held.first]
+
+    def there(self, held: Held, values: Ints) -> tuple[Held, Ints]:
+        """Of the items those that have any value, and the windows over them."""
+        if self._each_one:
+            return held, values
+        return held.of(self.count > 0), values[self.count > 0]
+
+    @cached_property
+    def _each_one(self) -> bool:
+        """Whether each item has one value, as events without nulls have."""
+        return bool((self.count == 1).all())
+
+    @cached_property
+    def _before(self) -> Ints:
+        """How many values all items before each have."""
+        before = np.zeros(len(self.count) + 1, np.int64)
+        np.cumsum(self.count, out=before[1:])
+        return before
+
 
 @dataclass(frozen=True)
 class Items:
@@ -102,7 +127,7 @@ def evaluate(feature: Aggregation, sides: Sequence[Side]) -> pa.Array:
     kind = sides[0][0].types[feature.measure]
     if feature.kind in ("first", "last", "last_n"):
         return _values(feature, parts, kind)
-    counts = [_between(part.count, held) for part, held in parts]
+    counts = [part.counts(held) for part, held in parts]
     count = np.asarray(np.sum(counts, axis=0), np.int64)
     if feature.kind == "count":
         return pa.array(count)
@@ -135,9 +160,9 @@ def rounded_sum(measure: str, sides: Sequence[Side]) -> Doubles:
 def numbers_of(column: pa.Array) -> Ints:
     """Values as whole numbers of the same order, 0 for null. :func:`values_of` undoes it."""
     if pa.types.is_floating(column.type):
-        return ordered(pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False))
+        return ordered(_filled(column, 0.0))
     column = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-    return np.asarray(pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), np.int64)
+    return np.asarray(_filled(column.cast(pa.int64()), 0), np.int64)
 
 
 def values_of(numbers: Ints, there: Mask, kind: pa.DataType) -> pa.Array:
@@ -148,11 +173,17 @@ def values_of(numbers: Ints, there: Mask, kind: pa.DataType) -> pa.Array:
     return found.cast(pa.int8()).cast(kind) if pa.types.is_boolean(kind) else found.cast(kind)
 
 
+def _filled(column: pa.Array, value: float) -> Any:
+    """As numpy's, not copied where nothing is null."""
+    filled = pc.fill_null(column, value) if column.null_count else column
+    return filled.to_numpy(zero_copy_only=False)
+
+
 def _of_values(column: pa.Array, there: Mask, wanted: Mapping[Part, int]) -> Partial:
     found: dict[str, Any] = {"count": there.astype(np.int64)}
     if "sum" in wanted:
         floating = pa.types.is_floating(column.type)
-        values = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False) if floating else numbers_of(column)
+        values = _filled(column, 0.0) if floating else numbers_of(column)
         found["sum"] = Exact.of(values, None if there.all() else there)
         if "squares" in wanted:
             found["squares"] = found["sum"].square()
@@ -164,18 +195,17 @@ def _of_values(column: pa.Array, there: Mask, wanted: Mapping[Part, int]) -> Par
 
 
 def _grouped(part: Partial, runs: Held, wanted: Mapping[Part, int]) -> Partial:
-    count = _between(part.count, runs)
+    count = part.counts(runs)
     found: dict[str, Any] = {"count": count}
     for name in ("sum", "squares"):
         if name in wanted:
             found[name] = getattr(part, name).groups(runs.first)
-    there = runs.of(part.count > 0)
     if "min" in wanted:
         assert part.least is not None
-        found["least"] = ~greatest(there, ~part.least[part.count > 0])
+        found["least"] = ~greatest(*part.there(runs, ~part.least))
     if "max" in wanted:
         assert part.most is not None
-        found["most"] = greatest(there, part.most[part.count > 0])
+        found["most"] = greatest(*part.there(runs, part.most))
     if "first" in wanted:
         assert part.first is not None
         held = part.first.held(runs)
@@ -188,12 +218,6 @@ def _grouped(part: Partial, runs: Held, wanted: Mapping[Part, int]) -> Partial:
         oldest_first = np.repeat(2 * ends - size - 1, size) - np.arange(len(places))
         found["last"] = Kept(part.last.values.take(pa.array(places[oldest_first])), ends)
     return Partial(**found)
-
-
-def _between(counts: Ints, held: Held) -> Ints:
-    before = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=before[1:])
-    return before[held.after] - before[held.first]
 
 
 def _merged(sums: Sequence[Exact | None], windows: Sequence[Held]) -> Exact:
@@ -210,7 +234,7 @@ def _extreme(kind: str, parts: Sequence[tuple[Partial, Held]], counts: Sequence[
     for (part, held), count in zip(parts, counts, strict=True):
         values = part.least if kind == "min" else part.most
         assert values is not None
-        own = greatest(held.of(part.count > 0), turned(values[part.count > 0]))
+        own = greatest(*part.there(held, turned(values)))
         best = np.where(count > 0, np.where(there, np.maximum(best, own), own), best)
         there |= count > 0
     return values_of(turned(best), there, of)

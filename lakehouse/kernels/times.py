@@ -59,10 +59,12 @@ class Scale:
         """The number of each (key, time); of a time in between, that of the last moment not after it."""
         if self._moments is None:
             # Clipped first, so that no time is too far away to be subtracted.
-            passed = np.clip(times, self._least - 1, self._most) - (self._least - 1)
+            passed = np.clip(times, self._least - 1, self._most)
+            passed -= self._least - 1
         else:
             passed = search(self._moments, times)
-        return codes * np.int64(self.width) + passed
+        passed += codes * np.int64(self.width)
+        return passed
 
 
 def search(places: Ints, wanted: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,10 @@ SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 Mask = npt.NDArray[np.bool_]
+_PIECE = 2**15
+"""Points that are answered at a time."""
+_OFTEN = 2
+"""At most so many times is an event taken, over all pieces."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Held:
         """The places of all events of all windows, one window after another."""
         return np.repeat(self.first, self.count) + counted(self.count)
 
+    def over(self, events: slice) -> Held:
+        """The same windows over just these events, which are all that they hold."""
+        first, after = (np.clip(one - events.start, 0, events.stop - events.start) for one in (self.first, self.after))
+        return Held(first, after)
+
     def take(self, windows: Ints) -> Held:
         """Some of the windows, in this order."""
         return Held(self.first[windows], self.after[windows])
@@ -133,19 +142,46 @@ class Windows:
         begin, end, asked = ticks(times)
         _, at, known = ticks(event_times)
         rows = np.flatnonzero(known & (event_codes >= 0))
-        scale = Scale(at[rows], distinct)
-        rows, places = in_order(rows, scale.places(event_codes[rows], at[rows]), None, content)
+        if len(rows) < len(at):
+            event_codes, at = event_codes[rows], at[rows]
+        scale = Scale(at, distinct)
+        rows, places = in_order(rows, scale.places(event_codes, at), None, content)
         nothing = (codes < 0) | ~asked | (len(rows) == 0)
         ends = scale.places(np.where(nothing, 0, codes), end - 1)
         points = np.argsort(ends)
         codes, begin, nothing = codes[points], begin[points], nothing[points]
         found = []
+        ended, after = None, np.zeros(0, np.int64)
         for first_at, end_at in bounds(begin, end[points]):
             first = np.searchsorted(places, scale.places(codes, first_at - 1), side="right")
-            after = np.searchsorted(places, scale.places(codes, end_at - 1), side="right")
-            after = np.where(nothing, 0, after)
+            if end_at is not ended:  # windows that all end at the points are not searched for again
+                after = np.where(nothing, 0, np.searchsorted(places, scale.places(codes, end_at - 1), side="right"))
+                ended = end_at
             found.append(Held(np.where(nothing, 0, np.minimum(first, after)), after))
         return Windows(rows, points, tuple(found))
+
+    def pieces(self) -> Iterator[tuple[slice, tuple[Held, ...]]]:
+        """So many points at a time that what is computed for them stays in the processor's cache: the events that their
+        windows reach, and the windows over just these."""
+        for points, events in self._cut():
+            spans = (Held(span.first[points], span.after[points]) for span in self.spans)
+            yield events, tuple(span.over(events) for span in spans)
+
+    def _cut(self) -> list[tuple[slice, slice]]:
+        size = _PIECE
+        while size < len(self.points):
+            begins = np.arange(0, len(self.points), size)
+            first, after = np.full(len(begins), len(self.events)), np.zeros(len(begins), np.int64)
+            for span in self.spans:
+                some = np.where(span.count > 0, span.first, len(self.events))
+                first = np.minimum(first, np.minimum.reduceat(some, begins))
+                after = np.maximum(after, np.maximum.reduceat(span.after, begins))
+            first = np.minimum(first, after)
+            if int((after - first).sum()) <= _OFTEN * len(self.events):
+                ranges = zip(begins.tolist(), first.tolist(), after.tolist(), strict=True)
+                return [(slice(at, at + size), slice(one, other)) for at, one, other in ranges]
+            size *= 2  # windows that reach far back share most of their events
+        return [(slice(None), slice(0, len(self.events)))]
 
     @cached_property
     def back(self) -> Ints:
@@ -209,8 +245,8 @@ def greatest(windows: Held, values: Ints) -> Ints:
 def ordered(values: Any) -> Ints:
     """Doubles as whole numbers of the same order: both zeros are equal, NaN is above all. :func:`doubles` undoes it."""
     bits = (np.asarray(values, np.float64) + 0.0).view(np.int64)
-    bits = np.where(np.isnan(values), np.int64(0x7FF8 << 48), bits)
-    return np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits)
+    bits[np.isnan(values)] = 0x7FF8 << 48
+    return np.bitwise_xor(bits, np.int64(2**63 - 1), out=bits, where=bits < 0)
 
 
 def doubles(numbers: Ints) -> Doubles:

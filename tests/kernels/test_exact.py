@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lakehouse.kernels.exact import Exact
@@ -18,6 +18,10 @@ DOUBLES = st.one_of(
     st.integers(-(2**60), 2**60).map(float),
     st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 2.0**-1022, 1.7976931348623157e308, 1e16, 0.1]),
 )
+
+FEW_BITS = st.lists(st.integers(-(2**54), 2**54).map(lambda n: float(n) * 2.0**-50), min_size=1, max_size=40)
+"""Numbers of one size, whose sums the processor can round."""
+NUMBERS = st.one_of(st.lists(DOUBLES, min_size=1, max_size=40), FEW_BITS)
 
 
 def nearest(exact: Fraction) -> float:
@@ -31,7 +35,7 @@ def fractions(exact: Exact) -> list[Fraction]:
     return [Fraction(one) * Fraction(2) ** (32 * exact.low) for one in exact.whole()]
 
 
-@given(st.lists(DOUBLES, min_size=1, max_size=40))
+@given(NUMBERS)
 def test_every_range_is_its_exact_sum(values: list[float]) -> None:
     exact = Exact.of(np.array(values))
     size = len(values)
@@ -42,6 +46,18 @@ def test_every_range_is_its_exact_sum(values: list[float]) -> None:
     got = exact.between(first, after)
     assert fractions(got) == wanted
     assert got.rounded().tolist() == [nearest(one) for one in wanted]
+
+
+LIMBS = st.one_of(st.integers(-(2**62), 2**62), st.integers(-(2**54), 2**54), st.integers(-(2**20), 2**20))
+
+
+@example([2**53 + 5, 2**23], 0)  # would be rounded to 2**53 + 4, and that down
+@example([1, 2**53 + 5, 2**23], 0)
+@given(st.lists(LIMBS, min_size=1, max_size=4), st.sampled_from([-34, -29, -28, -2, -1, 0, 1, 25, 26]))
+def test_sums_of_any_many_rows_are_rounded_once(limbs: list[int], low: int) -> None:
+    exact = Exact(low, np.array(limbs)[:, np.newaxis], np.empty((0, 1), np.int64))
+    number = sum(Fraction(limb) * Fraction(2) ** (32 * (low + spot)) for spot, limb in enumerate(limbs))
+    assert exact.rounded().tolist() == [nearest(Fraction(number))]
 
 
 @given(st.lists(DOUBLES, min_size=1, max_size=30), st.data())

@@ -6,6 +6,7 @@ import math
 import random
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import DefinitionError, StorageError
+from lakehouse.kernels import windows
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Aggregations, Measure
 from lakehouse.kernels.answers import answers
 from lakehouse.kernels.measures import plain
@@ -102,7 +104,8 @@ def test_features_are_what_plain_python_says(
     shuffled = rng.sample(given, len(given))
     tiles = tiles_of(table_of(given), told)
     for how in (None, tiles):
-        got = answers(told, [at["k"]], at["t"], table_of(shuffled), how)
+        with patch.object(windows, "_PIECE", rng.choice([1, 2, 2**15])):
+            got = answers(told, [at["k"]], at["t"], table_of(shuffled), how)
         for name, values in expected.items():
             found = got[name].to_pylist()
             assert all(map(same, found, values)), (name, found, values)

@@ -7,6 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from lakehouse.errors import DefinitionError
 from lakehouse.kernels import exact, windows
 from lakehouse.kernels.aggregations import hop_of
 from lakehouse.kernels.exact import Exact
-from lakehouse.kernels.windows import HOUR, Span, Windows, whole
+from lakehouse.kernels.windows import HOUR, Span, Windows, tiled, whole
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 US = pa.timestamp("us", "UTC")
@@ -57,14 +58,14 @@ def of(given: list[Event], name: str, kind: pa.DataType) -> pa.Array:
     return pa.array([one[name] for one in given], kind)
 
 
-def kernel(given: list[Event], asked: list[Event], spans: list[Span]) -> Windows:
+def kernel(given: list[Event], asked: list[Event], spans: list[Span], bounds: Any = whole) -> Windows:
     numbers = of(given, "n", pa.int64())
     return Windows.of(
         [of(asked, "k", pa.string())],
         of(asked, "t", US),
         [of(given, "k", pa.string())],
         of(given, "t", US),
-        whole(spans),
+        bounds(spans),
         lambda rows: pa.table({"n": numbers.take(pa.array(rows))}),
     )
 
@@ -78,6 +79,32 @@ def test_windows_hold_what_they_should(given: list[Event], asked: list[Event], s
             wanted = seen(asked[spot], given, span)
             rows = [given[row] for row in found.events[first:after]]
             assert [(row["t"], row["n"]) for row in rows] == [(one["t"], one["n"]) for one in wanted]
+
+
+@given(
+    events, st.lists(points.map(lambda one: one[0]), min_size=1, max_size=12), st.lists(spans, min_size=1), st.data()
+)
+def test_pieces_hold_the_same(given: list[Event], asked: list[Event], spans: list[Span], data: st.DataObject) -> None:
+    found = kernel(given, asked, spans)
+    with patch.object(windows, "_PIECE", data.draw(st.integers(1, 5))):
+        pieces = list(found.pieces())
+    assert sum(rows.stop - rows.start for rows, _ in pieces) <= 2 * len(found.events)
+    for spot, whole_span in enumerate(found.spans):
+        cut = [
+            found.events[rows][first:after].tolist()
+            for rows, held in pieces
+            for first, after in zip(held[spot].first, held[spot].after, strict=True)
+        ]
+        assert cut == [
+            found.events[first:after].tolist() for first, after in zip(whole_span.first, whole_span.after, strict=True)
+        ]
+
+
+def test_windows_of_whole_hops_end_at_their_hop() -> None:
+    given = [{"k": "a", "t": EPOCH + timedelta(hours=at), "v": None, "n": at} for at in range(6)]
+    asked = [{"k": "a", "t": EPOCH + timedelta(hours=5)}]
+    found = kernel(given, asked, [Span(4 * HOUR, HOUR), Span(4 * HOUR, 2 * HOUR)], tiled)
+    assert [(one.first.tolist(), one.after.tolist()) for one in found.spans] == [([1], [5]), ([0], [4])]
 
 
 @given(events, points, spans)
