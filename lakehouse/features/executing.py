@@ -201,13 +201,14 @@ def _collected(made: Entities, names: Sequence[str]) -> pa.Table:
     from pyspark.errors import PySparkException
 
     from lakehouse.features.spark_rows import ROW
-    from lakehouse.features.spark_settings import WHOLE_BATCHES, settings
+    from lakehouse.features.spark_settings import settings
     from lakehouse.features.spark_tables import unreadable
+    from lakehouse.spark.properties import CUT_BY_ROWS
 
     columns = [made.column(name) for name in names]
     frame = made.frame.select(ROW, *columns)
     try:
-        with settings(frame.sparkSession, WHOLE_BATCHES):
+        with settings(frame.sparkSession, CUT_BY_ROWS):  # of any session, which may be none of ours
             table = frame.toArrow()
     except PySparkException as error:
         raise unreadable(error) from error

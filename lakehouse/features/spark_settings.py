@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 AS_DATA = {"spark.sql.execution.arrow.localRelationThreshold": "0"}
 """Arrow tables become data, not a part of the plan, which Spark would copy row by row each time it looks at it."""
-WHOLE_BATCHES = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
-"""Batches for Python are cut by their rows only: Spark would add up the bytes of a batch after each row."""
 IN_UTC = {"spark.sql.session.timeZone": "UTC"}
 """SQL that is made a frame of means UTC, then and whenever the frame is computed."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.spark.properties import properties_file
+from lakehouse.spark.properties import CUT_BY_ROWS, properties, properties_file
 from lakehouse.spark.session import _with
 
 CANARY = "s3cr3t-canary"
@@ -25,3 +25,9 @@ def test_only_we_can_read_the_properties_which_may_be_secret(
         assert CANARY in file.read_text()
         assert file.stat().st_mode & 0o777 == 0o600
     assert CANARY not in repr(project)
+
+
+def test_a_project_cuts_batches_for_python_as_it_likes(make_project: Any) -> None:
+    (name,) = CUT_BY_ROWS
+    assert properties(make_project("  {}"))[name] == CUT_BY_ROWS[name]
+    assert properties(make_project(f"  {{}}\nspark: {{properties: {{{name}: 64m}}}}"))[name] == "64m"
