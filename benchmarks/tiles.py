@@ -52,7 +52,8 @@ from feast import Entity, ValueType
 from jobs import bench
 from lakehouse.features.view import feature_view
 
-load = feature_view(bench.load, entity=Entity(name="k", join_keys=["k"], value_type=ValueType.INT64), ttl=None)
+key = Entity(name="k", join_keys=["k"], value_type=ValueType.INT64)
+load = feature_view(bench.load, entity=key, ttl=None)
 """
 
 

@@ -9,138 +9,150 @@ from typing import Any
 
 from lakehouse.errors import StorageError
 from lakehouse.kernels.aggregations import Aggregation
-from lakehouse.kernels.slides import Field, Plan
+from lakehouse.kernels.slides import CODES, Field, Plan
 from lakehouse.kernels.windows import SECOND
 
 Value = Any
 Look = Callable[["_Opened", int], Value]
+"""Given the first tile that the window holds."""
+_NUMBERS: dict[int, tuple[int, Callable[[bytes, int], tuple[Any]], Any]] = {
+    ord(code): (struct.calcsize(f"<{code}"), struct.Struct(f"<{code}").unpack_from, code) for code in CODES
+}
+_NOTHING: dict[str, Callable[[], Value]] = {"count": int, "last_n": list}
 
 
 class Slides:
-    """Reads the bytes of one plan."""
+    """Reads some features in the bytes of one plan."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, features: Sequence[str]) -> None:
         self._ends = struct.Struct(f"<{plan.places[0]}I")
-        self._looks = {one.name: self._look(one) for one in plan.told.features}
-        self.empty = {one.name: _nothing(one) for one in plan.told.features}
-        """What each feature is of no event."""
+        known = {one.name: one for one in plan.told.features}
+        asked = [known[name] for name in features]
+        hops: dict[int, dict[int, None]] = {}
+        for one in asked:
+            if one.over_s is not None:
+                hops.setdefault(one.hop_s, {})[one.over_s] = None
+        self._hops = [
+            (plan.places[hop_s], hop_s * SECOND, [over_s * SECOND for over_s in lengths])
+            for hop_s, lengths in hops.items()
+        ]
+        windows = [(None, 0), *((over_s, hop_s) for hop_s, lengths in hops.items() for over_s in lengths)]
+        self._looks = [
+            (
+                0 if one.over_s is None else windows.index((one.over_s, one.hop_s)),
+                _look(plan, one),
+                _NOTHING.get(one.kind, type(None)),
+            )
+            for one in asked
+        ]
 
-    def values(self, packed: bytes, at: int, features: Sequence[str]) -> list[Value]:
+    def values(self, packed: bytes, at: int) -> list[Value]:
         """The features at a time, in microseconds since 1970: times as such, texts and bytes as they are.
 
         Raises StorageError for bytes that are not of this plan.
         """
         try:
-            opened = _Opened(packed, self._ends)
-            return [self._looks[name](opened, at) for name in features]
-        except (struct.error, ValueError, IndexError, TypeError) as error:
+            start = self._ends.size
+            opened = _Opened(packed, [start, *map(start.__add__, self._ends.unpack_from(packed))])
+            if opened.begins[-1] != len(packed):
+                raise ValueError("they end elsewhere")
+            held = [0]  # of all that went before it is the first one
+            for place, hop, lengths in self._hops:
+                first, starts = opened.number(place, 0), opened.numbers(place + 1)
+                for length in lengths:
+                    here = bisect_left(starts, (at - length) // hop - first)
+                    held.append(here if here < len(starts) else -1)
+            found = []
+            for window, look, nothing in self._looks:
+                here = held[window]
+                found.append(nothing() if here < 0 else look(opened, here))
+            return found
+        except (struct.error, ValueError, LookupError, TypeError) as error:
             raise StorageError(
                 f"{len(packed):,} bytes of the online store are no window features: {error}",
                 hint="Delete the online store and publish again: it is filled from its tables.",
             ) from error
 
-    def _look(self, one: Aggregation) -> Look:
-        plan, fields = self.plan, self.plan.needed(one)
-        places = [plan.places[field] for field in fields]
-        spot = self._spot(one)
-        if one.kind == "count":
-            counts = places[0]
-            return lambda opened, at: 0 if (here := spot(opened, at)) is None else opened.part(counts)[here]
-        if one.kind in ("mean", "rate"):
-            return _mean(spot, *places)
-        if one.kind == "sum":
-            return _sum(spot, places[0], places[1], float if plan.kinds[one.measure] == "d" else int)
-        return _run(spot, fields[0], places[0], plan.value_kind(fields[0]))
-
-    def _spot(self, one: Aggregation) -> Callable[[_Opened, int], int | None]:
-        """Finds which of a hop's tiles is the first that the window holds; None: it holds none."""
-        if one.over_s is None:
-            return lambda opened, at: 0
-        place, length, hop = self.plan.places[one.hop_s], one.over_s * SECOND, one.hop_s * SECOND
-
-        def spot(opened: _Opened, at: int) -> int | None:
-            key = (place, length)
-            if key in opened.spots:
-                return opened.spots[key]
-            starts = opened.part(place + 1)
-            here = bisect_left(starts, (at - length) // hop - opened.part(place)[0])
-            opened.spots[key] = found = here if here < len(starts) else None
-            return found
-
-        return spot
+    def empty(self) -> list[Value]:
+        """What the features are of no event."""
+        return [nothing() for _, _, nothing in self._looks]
 
 
 class _Opened:
-    """The bytes of one key, its parts opened when they are asked for."""
+    """The bytes of one key, of which just what is asked for is read."""
 
-    def __init__(self, packed: bytes, ends: struct.Struct) -> None:
-        self._packed = memoryview(packed)
-        self._ends = ends.unpack_from(packed)
-        self._start = ends.size
-        if self._start + (self._ends[-1] if self._ends else 0) != len(packed):
-            raise ValueError("they end elsewhere")
-        self._parts: dict[int, Any] = {}
-        self.spots: dict[tuple[int, int], int | None] = {}
+    __slots__ = ("begins", "packed", "view")
 
-    def part(self, number: int) -> Any:
-        """The numbers of a part."""
-        found = self._parts.get(number)
-        if found is None:
-            raw = self.raw(number)
-            code: Any = chr(raw[0])
-            found = self._parts[number] = raw[1:].cast(code)
-        return found
+    def __init__(self, packed: bytes, begins: Sequence[int]) -> None:
+        self.packed = packed
+        self.view = memoryview(packed)
+        self.begins = begins
+        """Where each part begins, and where the last one ends."""
 
-    def raw(self, number: int) -> memoryview:
-        begin = self._ends[number - 1] if number else 0
-        return self._packed[self._start + begin : self._start + self._ends[number]]
+    def number(self, part: int, spot: int) -> Any:
+        """One number of a part."""
+        begin = self.begins[part]
+        size, unpack, _ = _NUMBERS[self.packed[begin]]
+        return unpack(self.packed, begin + 1 + size * spot)[0]
+
+    def numbers(self, part: int) -> Any:
+        """All numbers of a part."""
+        begin = self.begins[part]
+        return self.view[begin + 1 : self.begins[part + 1]].cast(_NUMBERS[self.packed[begin]][2])
+
+    def texts(self, part: int) -> bytes:
+        return self.packed[self.begins[part] : self.begins[part + 1]]
 
 
-def _mean(spot: Callable[[_Opened, int], int | None], counts: int, totals: int) -> Look:
-    def look(opened: _Opened, at: int) -> Value:
-        here = spot(opened, at)
-        if here is None or not (count := opened.part(counts)[here]):
-            return None
-        return float(opened.part(totals)[here]) / count
+def _look(plan: Plan, one: Aggregation) -> Look:
+    fields = plan.needed(one)
+    places = [plan.places[field] for field in fields]
+    if one.kind == "count":
+        counts = places[0]
+        return lambda opened, here: opened.number(counts, here)
+    if one.kind in ("mean", "rate"):
+        return _mean(*places)
+    if one.kind == "sum":
+        return _sum(places[0], places[1], float if plan.kinds[one.measure] == "d" else int)
+    return _run(fields[0], places[0], plan.value_kind(fields[0]))
+
+
+def _mean(counts: int, totals: int) -> Look:
+    def look(opened: _Opened, here: int) -> Value:
+        count = opened.number(counts, here)
+        return float(opened.number(totals, here)) / count if count else None
 
     return look
 
 
-def _sum(spot: Callable[[_Opened, int], int | None], counts: int, sums: int, kind: type) -> Look:
-    def look(opened: _Opened, at: int) -> Value:
-        here = spot(opened, at)
-        if here is None or not opened.part(counts)[here]:
-            return None
-        return kind(opened.part(sums)[here])
-
-    return look
+def _sum(counts: int, sums: int, kind: type) -> Look:
+    return lambda opened, here: kind(opened.number(sums, here)) if opened.number(counts, here) else None
 
 
-def _run(spot: Callable[[_Opened, int], int | None], field: Field, place: int, kind: str) -> Look:
+def _run(field: Field, place: int, kind: str) -> Look:
     """A value that stands once for several tiles."""
     one = {"d": float, "b": bool}.get(kind)
     many = field.kind == "last_n"
 
-    def look(opened: _Opened, at: int) -> Value:
-        here = spot(opened, at)
-        if here is None:
-            return [] if many else None
-        run = bisect_right(opened.part(place), here) - 1
-        sizes = opened.part(place + 1)
+    def look(opened: _Opened, here: int) -> Value:
+        run = bisect_right(opened.numbers(place), here) - 1
         if not many:
-            if not sizes[run]:
+            if not opened.number(place + 1, run):
                 return None
+            if kind not in "sy":
+                number = opened.number(place + 2, run)
+                return one(number) if one else number
             first, after = run, run + 1
         else:
+            sizes = opened.numbers(place + 1)
             first = sum(sizes[:run])
             after = first + sizes[run]
-        numbers = opened.part(place + 2)
+        numbers = opened.numbers(place + 2)
         if kind in "sy":
             begin = sum(numbers[:first])
-            raw, values = opened.raw(place + 3), list[Value]()
+            raw, values = opened.texts(place + 3), list[Value]()
             for length in numbers[first:after]:
-                found = bytes(raw[begin : begin + length])
+                found = raw[begin : begin + length]
                 values.append(found.decode() if kind == "s" else found)
                 begin += length
         else:
@@ -148,7 +160,3 @@ def _run(spot: Callable[[_Opened, int], int | None], field: Field, place: int, k
         return values if many else values[0]
 
     return look
-
-
-def _nothing(one: Aggregation) -> Value:
-    return 0 if one.kind == "count" else [] if one.kind == "last_n" else None

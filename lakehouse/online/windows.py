@@ -32,37 +32,48 @@ class Windows:
     def __init__(self, part: Part, reader: Reader) -> None:
         assert part.windows is not None
         plan = _plan(reader)
-        self.features: list[str] = []
-        """Those of the part that the records have as they are defined now; others are not there yet."""
         self.bucket = bool(part.windows.bucket)
+        features: list[str] = []
         if plan is not None and part.windows.same_events(plan.told):
             known = {one.name: one for one in plan.told.features}
             wanted = {one.name: one for one in part.windows.features}
             same = {one.name for one in {*plan.told.measures} & {*part.windows.measures}} | {EVENTS}
             fits = zip(part.features, part.conversions, strict=True)
-            self.features = [
+            features = [
                 name
                 for name, conversion in fits
                 if (one := known.get(name)) == wanted[name] and one.measure in same and _fits(plan, one, conversion)
             ]
-            self._slides = Slides(plan)
-            self._times = {name for name in self.features if plan.feature_kind(known[name]) == "t"}
+            self._slides = Slides(plan, features)
+            self._times = [plan.feature_kind(known[name]) == "t" for name in features]
+        self.there = [name in features for name in part.features]
+        """Which features the records have as they are defined now; others are not there yet."""
+        self._spots = [spot for spot, there in enumerate(self.there) if there]
 
-    def values(self, packed: bytes, at: int) -> dict[str, Any]:
-        """The features by name."""
-        if not self.features:
-            return {}
-        if not self.bucket:
-            return dict(zip(self.features, self._slides.values(packed, at, self.features), strict=True))
-        found: dict[str, dict[str, Any]] = {name: {} for name in self.features}
+    def values(self, packed: bytes, at: int) -> list[Any]:
+        """The features of the part, in order; None for what is not there."""
+        if not self._spots:
+            return [None] * len(self.there)
+        found = self._by_bucket(packed, at) if self.bucket else self._slides.values(packed, at)
+        if len(found) == len(self.there):
+            return found
+        values = [None] * len(self.there)
+        for spot, value in zip(self._spots, found, strict=True):
+            values[spot] = value
+        return values
+
+    def _by_bucket(self, packed: bytes, at: int) -> list[Any]:
+        empty = self._slides.empty()
+        found: list[dict[str, Any]] = [{} for _ in empty]
         try:
             buckets = list(apart(packed))
         except (ValueError, struct.error) as error:
             raise StorageError(f"{len(packed):,} bytes of the online store are no window features: {error}") from error
         for bucket, one in buckets:
-            for name, value in zip(self.features, self._slides.values(one, at, self.features), strict=True):
-                if value != self._slides.empty[name]:
-                    found[name][bucket] = _moments(value) if name in self._times else value
+            values = self._slides.values(one, at)
+            for own, value, nothing, time in zip(found, values, empty, self._times, strict=True):
+                if value != nothing:
+                    own[bucket] = _moments(value) if time else value
         return found
 
 
@@ -106,8 +117,9 @@ def slid(
     the view was published last; it is asked for keys without a record alone, and of these where a moment was.
     """
     left = iter(found[0])
-    empty = _empty(part)
-    rows: list[dict[str, Any]] = []
+    empty, all_there = _empty(part), [True] * len(part.features)
+    rows: list[list[Any]] = []
+    known: list[list[bool]] = []
     statuses, events = list[int](), list[int | None]()
     for key, at in zip(keys, moments or repeat(now), strict=False):
         record = None if key is None else next(left)
@@ -115,6 +127,7 @@ def slid(
             if moments is not None and (last := published()) is not None and at < last:
                 raise _too_early(part, at, last)
             rows.append(empty)
+            known.append(all_there)
             statuses.append(NOT_FOUND)
             events.append(None)
             continue
@@ -130,12 +143,17 @@ def slid(
         row = reader.read(record, at)
         assert row is not None  # its first is of the horizon
         rows.append(windows.values(row[2][0], at))
+        known.append(windows.there)
         statuses.append(PRESENT)
         events.append(row[0])
     columns = []
-    for name, feature, conversion in zip(part.names, part.features, part.conversions, strict=True):
-        marks = [status if feature in row else NOT_FOUND for row, status in zip(rows, statuses, strict=True)]
-        columns.append(Column(name, [row.get(feature) for row in rows], conversion, marks, events))
+    whole = all(map(all, known))
+    values = map(list, zip(*rows, strict=True)) if rows else ([] for _ in part.names)
+    for spot, (name, column, conversion) in enumerate(zip(part.names, values, part.conversions, strict=True)):
+        marks = statuses
+        if not whole:
+            marks = [status if there[spot] else NOT_FOUND for status, there in zip(statuses, known, strict=True)]
+        columns.append(Column(name, column, conversion, marks, events))
     return columns
 
 
@@ -147,9 +165,10 @@ def _too_early(part: Part, at: int, horizon: int) -> EntityRowsError:
     )
 
 
-def _empty(part: Part) -> dict[str, Any]:
+def _empty(part: Part) -> list[Any]:
     """What the features are of no event."""
     told = part.windows
     assert told is not None
+    kinds = {one.name: one.kind for one in told.features}
     nothing: dict[str, Any] = {"count": 0, "last_n": []}
-    return {one.name: {} if told.bucket else nothing.get(one.kind) for one in told.features}
+    return [{} if told.bucket else nothing.get(kinds[name]) for name in part.features]

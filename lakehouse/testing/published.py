@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,23 +63,24 @@ class Published:
 
     def read(self, key: Key, at: int) -> dict[str, Value]:
         """The features of a key at a moment."""
-        reader = Slides(self.plan)
         names = [one.name for one in self.told.features]
+        reader = Slides(self.plan, names)
+        empty = reader.empty()
         rows = [one for moment, one in self.records.get(key, []) if moment <= at]
         packed = rows[-1] if rows else None
         if self.told.bucket:
             found: dict[str, Value] = {name: {} for name in names}
             for label, own in apart(packed or b""):
-                for name, value in zip(names, self._values(reader, own, at, names), strict=True):
-                    if value != reader.empty[name]:
+                for name, value, nothing in zip(names, self._values(reader, own, at), empty, strict=True):
+                    if value != nothing:
                         found[name][label] = value
             return found
         if packed is None:
-            return dict(reader.empty)
-        return dict(zip(names, self._values(reader, packed, at, names), strict=True))
+            return dict(zip(names, empty, strict=True))
+        return dict(zip(names, self._values(reader, packed, at), strict=True))
 
-    def _values(self, reader: Slides, packed: bytes, at: int, names: Sequence[str]) -> list[Value]:
-        values = reader.values(packed, at, names)
+    def _values(self, reader: Slides, packed: bytes, at: int) -> list[Value]:
+        values = reader.values(packed, at)
         return [self._plain(one.measure, value) for one, value in zip(self.told.features, values, strict=True)]
 
     def _plain(self, measure: str, value: Any) -> Value:

@@ -168,17 +168,15 @@ def test_what_slides_is_what_training_says(
     plan = Plan.of(told, types)
     assert Plan.of_text(plan.text) == plan
     packed = dict(zip(names, slides(plan, tiles, codes, at, types), strict=True))
-    reader = Slides(Plan.of_text(plan.text))
     wished = [one.name for one in told.features]
+    reader = Slides(Plan.of_text(plan.text), wished)
     for key in (*names, "new"):
         for more in (0, *later):
             time = moment + timedelta(hours=more)
             point = pa.table({"k": pa.array([key]), "t": pa.array([time], US)})
             expected = answers(told, [point["k"]], point["t"], before)
             found = packed.get(key)
-            got = [reader.empty[name] for name in wished]
-            if found is not None:
-                got = reader.values(found, ticks(time), wished)
+            got = reader.empty() if found is None else reader.values(found, ticks(time))
             for name, value in zip(wished, got, strict=True):
                 value = (
                     EPOCH + timedelta(microseconds=value) if expected[name].type == US and value is not None else value
@@ -193,10 +191,10 @@ def ticks(time: datetime) -> int:
 
 def test_bytes_that_are_none() -> None:
     told = told_of([(("count", EVENTS), (HOUR, HOUR), 1)])
-    reader = Slides(Plan.of(told, TYPES))
+    reader = Slides(Plan.of(told, TYPES), [one.name for one in told.features])
     for torn in (b"", b"12", b"\x01\x00\x00\x00" * 3):
         with pytest.raises(StorageError, match="no window features"):
-            reader.values(torn, 0, [one.name for one in told.features])
+            reader.values(torn, 0)
 
 
 def test_the_first_and_the_last_ones_of_tiles_and_of_the_head() -> None:
@@ -222,7 +220,7 @@ def test_a_sum_that_no_window_reaches_may_be_too_large() -> None:
     plan = Plan.of(told, TYPES)
     packed = slides(plan, tiles, np.zeros(3, np.int64), np.zeros(1, np.int64), TYPES)[0]
     assert packed is not None
-    assert Slides(plan).values(packed, 0, ["f0", "f1"]) == [2**62, 3]
+    assert Slides(plan, ["f0", "f1"]).values(packed, 0) == [2**62, 3]
     with pytest.raises(DefinitionError, match="beyond 64 bits"):
         slides(plan, tiles, np.zeros(3, np.int64), np.full(1, -7 * HOUR * 1_000_000), TYPES)
 
