@@ -1,12 +1,14 @@
 """From an event in Kafka to a window feature in Redis: ``lakehouse run --continuous``, as a loop in one process.
 
-``python -m benchmarks.continuous FOLDER SERVERS REDIS MINUTES`` is the application; a thread of it sends the events,
-and another looks features up, so both are among what is measured. Broker and Redis are processes of their own.
+``python -m benchmarks.continuous FOLDER SERVERS REDIS MINUTES`` is the application; a thread of it writes the events,
+and another looks features up, so both are among what is measured. Kafka's producer, broker and Redis are processes of
+their own.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -21,9 +23,16 @@ from benchmarks.figures import Figure
 from benchmarks.measure import BenchmarkError
 from benchmarks.window_project import write_project
 from benchmarks.workbench import Workbench
+from lakehouse.spark.cache import cache_folder
+from lakehouse.spark.jars import Jar, fetch_jars
+from lakehouse.spark.java import find_java
 
 RATE, KEYS = 500, 50
 """Events a second, over so many keys."""
+TOOLS = Jar(
+    "org.apache.kafka", "kafka-tools", "4.1.0", "1c2836cee57a947d2db461410ac5008ca80facbd19b7ed9d284ca883782ea741"
+)
+"""Kafka's own producer of what it reads, a line a message."""
 MINUTES = 30
 WARM_S = 60.0
 """What was sent before counts for nothing: the first rounds compile."""
@@ -101,7 +110,7 @@ def main(words: Sequence[str]) -> None:
     from lakehouse.config import load_project
     from lakehouse.features import registry
     from lakehouse.pipeline import run
-    from lakehouse.pipeline.following import follow
+    from lakehouse.pipeline.following import BOTH_COMPILERS, follow
     from lakehouse.spark import open_session
     from tests.sources.kafka.producing import Topics
 
@@ -110,14 +119,15 @@ def main(words: Sequence[str]) -> None:
     write_project(folder, int(redis), TABLES, DEFINITIONS, source)
     registry.register()
     project = load_project(folder)
-    topics = Topics(open_session(project), servers)
+    topics = Topics(open_session(project, more=BOTH_COMPILERS), servers)
     topics.make("events", 2)
     sent: list[float] = []
     seen: list[tuple[int, float]] = []
     over, rounds, memory = threading.Event(), list[float](), list[tuple[float, float]]()
     began, process = time.time(), psutil.Process()
     cpu = _cpu(process)
-    threads = [threading.Thread(target=_send, args=(topics, sent, over), daemon=True)]
+    producer = _producer(servers)
+    threads = [threading.Thread(target=_send, args=(producer, sent, over), daemon=True)]
     threads.append(threading.Thread(target=_look, args=(project, seen, over), daemon=True))
 
     def pause(_: float) -> bool:
@@ -136,6 +146,7 @@ def main(words: Sequence[str]) -> None:
     over.set()
     for thread in threads:
         thread.join()
+    producer.communicate(timeout=60)
     print(
         json.dumps(
             {
@@ -168,14 +179,28 @@ def _said(sent: list[float], seen: list[tuple[int, float]], began: float) -> dic
     }
 
 
-def _send(topics: Any, sent: list[float], over: threading.Event) -> None:
+def _producer(servers: str) -> subprocess.Popen[bytes]:
+    from tests.sources.kafka.broker import broker_jars
+
+    folder = cache_folder() / f"kafka-tools-{TOOLS.version}"
+    fetch_jars((TOOLS,), folder)
+    jars = ":".join(map(str, [folder / TOOLS.file, *broker_jars()]))
+    tool = ("org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", servers, "--topic", "events")
+    words = [str(find_java().executable), "-Xmx128m", "-XX:+UseSerialGC", "-cp", jars, *tool, "--timeout", "0"]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+def _send(producer: subprocess.Popen[bytes], sent: list[float], over: threading.Event) -> None:
+    assert producer.stdin is not None
     begin = time.time()
     while not over.is_set():
-        while len(sent) < (time.time() - begin) * RATE:
-            seq, now = len(sent), time.time()
+        due = int((time.time() - begin) * RATE)
+        for seq in range(len(sent), due):
+            now = time.time()
             value = {"seq": str(seq), "k": str(seq % KEYS), "v": str(seq % 997 / 7), "at": str(int(now * 1e6))}
-            topics.send_one("events", json.dumps(value).encode(), partition=seq % 2, wait=False)
+            producer.stdin.write(json.dumps(value).encode() + b"\n")
             sent.append(now)
+        producer.stdin.flush()
         time.sleep(0.01)
 
 

@@ -8,7 +8,10 @@ from lakehouse.config import Project
 from lakehouse.errors import ConflictError, LockedError, SourceUnavailableError
 from lakehouse.pipeline.report import Listener, Report, Result, StepName
 from lakehouse.pipeline.running import ingest
+from lakehouse.spark import open_session
 
+BOTH_COMPILERS = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
+"""What a run of seconds does without: rounds take half as long with it."""
 LONGEST_PAUSE_S = 60.0
 PASSING = (SourceUnavailableError, LockedError, ConflictError)
 """What time mends: a source that is away, and another program that is at a table."""
@@ -33,6 +36,7 @@ def follow(
     Raises what the verb raises, but LockedError, which is in a report.
     """
     select, rest = tuple(select), every
+    open_session(project, more=BOTH_COMPILERS)
     while True:
         try:
             report = verb(project, select=select, wait=wait, listen=listen)
