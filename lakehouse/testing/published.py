@@ -9,17 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels.aggregations import START, Aggregations
-from lakehouse.kernels.buckets import apart, together
-from lakehouse.kernels.slides import Plan, slides
+from lakehouse.kernels.aggregations import Aggregations
+from lakehouse.kernels.ahead import Rows, rows_of
+from lakehouse.kernels.buckets import apart
+from lakehouse.kernels.slides import Plan
 from lakehouse.kernels.sliding import Slides
-from lakehouse.kernels.tiles import tiles_of
 from lakehouse.kernels.windows import DAY
 from lakehouse.testing.events import Events
 from lakehouse.testing.reference import Key, Value, time_of
-
-Record = list[tuple[int, bytes | None]]
-"""From which moment on which bytes count."""
 
 
 @dataclass(frozen=True)
@@ -28,36 +25,23 @@ class Published:
 
     told: Aggregations
     plan: Plan
-    records: dict[Key, Record]
+    records: dict[Key, Rows]
 
     @staticmethod
     def of(events: Events, tiles: pa.Table, now: int) -> Published:
         told = events.told
-        ahead = _ahead(events, now)
-        keys, moments, parts = list[Key](), list[int](), list[pa.Table]()
-        for key, own in _apart(tiles, told):
-            later = ahead.get(key)
-            if later is None:
-                made = [(now, own)]
-            else:
-                starts = own.column(START).cast(pa.int64()).to_numpy()
-                old = own.filter(pa.array(starts < now // DAY * DAY))
-                at = later.column(told.at).cast(pa.int64()).to_numpy()
-                made = [
-                    (moment, pa.concat_tables([old, tiles_of(later.filter(pa.array(at < moment)), told)]))
-                    for moment in (now, *np.unique(at[at >= now] + 1).tolist())
-                ]
-            for moment, part in made:
-                keys.append(key)
-                moments.append(moment)
-                parts.append(part)
         plan = Plan.of(told, events.types)
-        codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts]).astype(np.int64)
-        every = pa.concat_tables([tiles.slice(0, 0), *parts])
-        packed = (together if told.bucket else slides)(plan, every, codes, np.array(moments, np.int64), events.types)
-        records: dict[Key, Record] = {}
-        for key, moment, one in zip(keys, moments, packed, strict=True):
-            records.setdefault(key, []).append((moment, one))
+        places: dict[Key, int] = {}
+        for key in _keys(tiles, told):
+            places.setdefault(key, len(places))
+        codes = np.array([places[key] for key in _keys(tiles, told)], np.int64)
+        order = np.argsort(codes, kind="stable")
+        tiles, codes = tiles.take(pa.array(order)), codes[order]
+        times = events.table.column(told.at).cast(pa.int64())
+        recent = events.table.filter(pc.fill_null(pc.greater_equal(times, now // DAY * DAY), False))
+        spots = np.array([places.get(key, -1) for key in _keys(recent, told)], np.int64)
+        rows = rows_of(plan, (tiles, codes), (recent, spots), now, len(places), events.types)
+        records = dict(zip(places, rows, strict=True))
         # What is read is text first, as it stands in the store.
         return Published(told, Plan.of_text(plan.text), records)
 
@@ -89,20 +73,6 @@ class Published:
         return [time_of(one) for one in value] if isinstance(value, list) else time_of(value)
 
 
-def _ahead(events: Events, now: int) -> dict[Key, pa.Table]:
-    """Of the keys with events that are not before now their events since the beginning of the day."""
-    told, table = events.told, events.table
-    times = table.column(told.at)
-    recent = table.filter(pc.fill_null(pc.greater_equal(times.cast(pa.int64()), now // DAY * DAY), False))
-    found = {key: own.column(told.at).cast(pa.int64()).to_pylist() for key, own in _apart(recent, told)}
-    return {key: own for key, own in _apart(recent, told) if max(found[key]) >= now}
-
-
-def _apart(table: pa.Table, told: Aggregations) -> list[tuple[Key, pa.Table]]:
-    """The rows of each key that is whole."""
-    found: dict[Key, list[int]] = {}
-    keys = zip(*(table.column(name).to_pylist() for name in told.entity), strict=True)
-    for spot, key in enumerate(keys):
-        if None not in key:
-            found.setdefault(key, []).append(spot)
-    return [(key, table.take(pa.array(spots))) for key, spots in found.items()]
+def _keys(table: pa.Table, told: Aggregations) -> list[Key]:
+    """The key of each row."""
+    return list(zip(*(table.column(name).to_pylist() for name in told.entity), strict=True))

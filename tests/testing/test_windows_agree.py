@@ -15,7 +15,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.errors import DefinitionError
-from lakehouse.kernels import answers, partials, sliding, tiles, windows
+from lakehouse.kernels import ahead, answers, partials, sliding, tiles, windows
 from lakehouse.kernels.buckets import apart
 from lakehouse.kernels.exact import Exact
 from lakehouse.kernels.windows import Span
@@ -144,7 +144,7 @@ def test_a_nan_that_is_below_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_events_dated_ahead_that_are_served_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "_ahead", lambda events, now: {})
+    monkeypatch.setattr(ahead, "_rows_ahead", lambda *anything: {})
     assert "online, published" in found(wholes)
 
 

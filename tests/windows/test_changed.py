@@ -78,7 +78,7 @@ def test_an_event_ahead_that_moves_within_its_tile(world: World) -> None:
 
 
 def test_many_events_ahead(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lakehouse.features.window_rows.AT_ONCE", 7)
+    monkeypatch.setattr("lakehouse.kernels.ahead.AT_ONCE", 7)
     world.put(*(event(200 + n, NOW + n * HOUR / 4, "abc"[n % 3]) for n in range(60)))
     for name in ("load", "by_shop"):
         build(world, name)
