@@ -60,7 +60,7 @@ class Exact:
 
     def total(self) -> Exact:
         """One row: the sum of all."""
-        return Exact(self.low, self.limbs.sum(axis=1, keepdims=True), self.odd.sum(axis=1, keepdims=True))._carried()
+        return Exact(self.low, self.limbs.sum(axis=1, keepdims=True), self.odd.sum(axis=1, keepdims=True)).carried()
 
     def groups(self, starts: Ints) -> Exact:
         """The sums of the runs of rows that begin at ``starts``, ascending from 0."""
@@ -68,7 +68,7 @@ class Exact:
             return self.take(starts)
         return Exact(
             self.low, np.add.reduceat(self.limbs, starts, axis=1), np.add.reduceat(self.odd, starts, axis=1)
-        )._carried()
+        ).carried()
 
     def between(self, first: Ints, after: Ints) -> Exact:
         """The sums of the rows from ``first`` to before ``after``; ranges may overlap."""
@@ -89,7 +89,7 @@ class Exact:
         for one in (self, other):
             limbs[one.low - low : one.low - low + len(one.limbs)] += one.limbs
         odd = self.odd + other.odd if len(self.odd) and len(other.odd) else max(self.odd, other.odd, key=len)
-        return Exact(low, limbs, odd)._carried()
+        return Exact(low, limbs, odd).carried()
 
     def square(self) -> Exact:
         """Each row's square, of finite numbers; a row that is none stays none (an infinity is positive then)."""
@@ -105,7 +105,7 @@ class Exact:
         odd = self.odd
         if len(odd):
             odd = np.stack([odd[0], odd[1] + odd[2], np.zeros_like(odd[2])])
-        return _trimmed(2 * self.low, sums, odd)._carried()
+        return _trimmed(2 * self.low, sums, odd).carried()
 
     def rounded(self) -> Doubles:
         """The nearest double, ties to even: of the exact sum, rounded once. An infinity where it is too large."""
@@ -152,7 +152,7 @@ class Exact:
             found = found * 2**BITS + limb.astype(object)
         return list(found)
 
-    def _carried(self) -> Exact:
+    def carried(self) -> Exact:
         """The same numbers, one way of writing each: limbs from 0 to below 2**32, the last one signed."""
         limbs = [one.copy() for one in self.limbs]
         for spot in range(len(limbs)):
@@ -169,7 +169,7 @@ class Exact:
 
     def magnitude(self) -> tuple[npt.NDArray[np.bool_], list[Ints]]:
         """Which rows are negative, and the limbs of each without its sign, from 0 to below 2**32."""
-        parts = [*self._carried().limbs]  # so that the last limb has the sign
+        parts = [*self.carried().limbs]  # so that the last limb has the sign
         negative = parts[-1] < 0 if parts else np.zeros(len(self), np.bool_)
         carry = np.zeros(len(self), np.int64)
         found = []

@@ -262,6 +262,7 @@ def newest(windows: Held, most: int) -> tuple[Ints, Ints]:
 
 def fits(sums: Exact) -> Ints:
     """Sums of whole numbers as whole numbers. Raises DefinitionError where one is beyond 64 bits."""
+    sums = sums.carried()
     limbs = sums.limbs
     if sums.low == 0 and len(limbs) == 1:
         return np.asarray(limbs[0], np.int64)

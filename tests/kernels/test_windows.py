@@ -156,6 +156,11 @@ def test_whole_sums_and_their_limit() -> None:
     assert windows.fits(Exact.of(np.array([2**33, 2**35])).total()).tolist() == [2**33 + 2**35]
     with pytest.raises(DefinitionError, match=f"a sum is {2 * most}, beyond 64 bits"):
         windows.fits(Exact.of(np.array([most, most])).total())
+    # Together below the limit by their high bits alone.
+    high, low = 2**62 + 2**32 - 1, 2**62 - 1
+    sums = Exact.of(np.array([high, low])).between(np.array([0, 0]), np.array([1, 2]))
+    with pytest.raises(DefinitionError, match=f"a sum is {high + low}, beyond 64 bits"):
+        windows.fits(sums)
 
 
 def test_hops() -> None:
