@@ -16,13 +16,11 @@ from lakehouse.kernels.windows import DAY, Held
 
 Rows = list[tuple[int, bytes]]
 """From which time on (microseconds since 1970) which bytes count."""
+Coded = tuple[pa.Table, Ints]
+"""Rows and the code of the key of each."""
 PAIR = "_pair"
 AT_ONCE = 1_000
 """So many times of keys are worked out at a time: each looks at all events of the day and later that are before it."""
-
-
-Coded = tuple[pa.Table, Ints]
-"""Rows and the code of the key of each."""
 
 
 def rows_of(
@@ -51,6 +49,8 @@ def _rows_ahead(plan: Plan, tiles: Coded, events: Coded, now: int, types: dict[s
     complete = np.flatnonzero(_ticks(tiles[0], START) < now // DAY * DAY)
     whole_days = tiles[0].take(pa.array(complete)), tiles[1][complete]
     later = np.unique(np.stack([spots, at + 1])[:, (spots >= 0) & (at >= now)], axis=1)
+    if not later.shape[1]:
+        return {}
     asked = np.unique(later[0])
     pairs = np.concatenate([np.stack([asked, np.full(len(asked), now)]), later], axis=1)
     pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]

@@ -78,7 +78,9 @@ def _of_events(
     content = content_of(events, told) if any(one.kind in ORDERED for one in told.features) else None
     own = [events.column(name) for name in told.keys]
     windows = Windows.of(keys, times, own, events.column(told.at), bounds, content)
-    return windows, events.select([name for name in told.parts() if name != EVENTS]).combine_chunks()
+    # Arrow forgets how many rows there are where there is no column.
+    measures = [name for name in told.parts() if name != EVENTS] or [told.at]
+    return windows, events.select(measures).combine_chunks()
 
 
 def _each_bucket(told: Aggregations, asked: Sequence[Column], points: int, keys: pa.Table) -> tuple[Ints, Ints, Ints]:

@@ -93,7 +93,10 @@ class _Opened:
         """One number of a part."""
         begin = self.begins[part]
         size, unpack, _ = _NUMBERS[self.packed[begin]]
-        return unpack(self.packed, begin + 1 + size * spot)[0]
+        at = begin + 1 + size * spot
+        if not begin < at <= self.begins[part + 1] - size:
+            raise ValueError("a number is not in its part")
+        return unpack(self.packed, at)[0]
 
     def numbers(self, part: int) -> Any:
         """All numbers of a part."""

@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 _PIECE = 2**15
 """Points that are answered at a time."""
 _OFTEN = 2
-"""At most so many times is an event taken, over all pieces."""
+"""Over all pieces at most so many times as many events are taken as there are."""
 
 
 @dataclass(frozen=True)

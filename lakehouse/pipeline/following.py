@@ -8,7 +8,7 @@ from lakehouse.config import Project
 from lakehouse.errors import ConflictError, LockedError, SourceUnavailableError
 from lakehouse.pipeline.report import Listener, Report, Result, StepName
 from lakehouse.pipeline.running import ingest
-from lakehouse.spark import open_session
+from lakehouse.spark.session import sessions_with
 
 BOTH_COMPILERS = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
 """What a run of seconds does without: rounds take half as long with it."""
@@ -36,10 +36,10 @@ def follow(
     Raises what the verb raises, but LockedError, which is in a report.
     """
     select, rest = tuple(select), every
-    open_session(project, more=BOTH_COMPILERS)
     while True:
         try:
-            report = verb(project, select=select, wait=wait, listen=listen)
+            with sessions_with(BOTH_COMPILERS):
+                report = verb(project, select=select, wait=wait, listen=listen)
         except LockedError as error:
             address = error.message.partition(":")[0]
             step: StepName = "ingest" if address.startswith("bronze.") else "build"

@@ -14,7 +14,7 @@ from lakehouse.spark.java import find_java
 
 CUT_BY_ROWS = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
 """Batches for Python are cut by their rows only. Spark's own choice adds up the bytes of a batch after each row, a
-third of what a training set costs; a project whose Python functions see rows of megabytes sets its own."""
+third of what a training set costs; a project whose Python functions see rows of 50 kB or more sets its own."""
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 

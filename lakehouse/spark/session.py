@@ -6,7 +6,9 @@ import logging
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+_MORE: ContextVar[dict[str, str] | None] = ContextVar("more", default=None)
+
+
+@contextmanager
+def sessions_with(more: dict[str, str]) -> Iterator[None]:
+    """A session that is opened meanwhile has these properties too; one that is open stays as it is."""
+    token = _MORE.set(more)
+    try:
+        yield
+    finally:
+        _MORE.reset(token)
+
+
 def open_session(project: Project, *, more: dict[str, str] | None = None) -> SparkSession:
     """The session of this process, opened if there is none. ``more`` adds to the project's properties.
 
@@ -28,14 +43,21 @@ def open_session(project: Project, *, more: dict[str, str] | None = None) -> Spa
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+    more = more or _MORE.get()
+    file = None
     submitted = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
     if not submitted:
         fetch_jars()
         os.environ.update(environment())
-        arguments = ["--properties-file", str(_with(project, more) if more else properties_file(project))]
+        file = _with(project, more) if more else None
+        arguments = ["--properties-file", str(file or properties_file(project))]
         os.environ["PYSPARK_SUBMIT_ARGS"] = " ".join([*map(_quoted, arguments), "pyspark-shell"])
     _silence()
-    spark = SparkSession.builder.getOrCreate()
+    try:
+        spark = SparkSession.builder.getOrCreate()
+    finally:
+        if file is not None:
+            file.unlink(missing_ok=True)  # Java has read it, and it may hold secrets
     _quiet_when_java_dies(spark)
     if "DeltaCatalog" not in (spark.conf.get("spark.sql.catalog.spark_catalog", "") or ""):
         raise SetupError(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
 
 from lakehouse.bronze import land
@@ -48,6 +49,8 @@ def test_it_lands_what_comes_and_stops_when_told(make_project: Callable[..., Pro
             draft.rename(raw / f"{name}.csv")
             log = project.path("bronze.s") / "_delta_log" / f"{number:020}.json"
             until(log.exists, process)
+        (java,) = (one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "java")
+        said = [word for word in java.cmdline() if "TieredStopAtLevel" in word]
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=120)
     finally:
@@ -55,6 +58,8 @@ def test_it_lands_what_comes_and_stops_when_told(make_project: Callable[..., Pro
     assert process.returncode == 0, out + err
     assert out.count("bronze.s: 1 landed, 0 quarantined") == 2
     assert Landed(project, "s").files == ["data/raw/a.csv", "data/raw/b.csv"]
+    assert said[-1] == "-XX:TieredStopAtLevel=4"  # both compilers: the last word counts
+    assert [file.name for file in (project.folder / ".cache").glob("*.properties")] == []  # with its secrets
 
 
 def test_an_unavailable_source_is_tried_again_later_and_later(make_project: Any, spark: Any) -> None:

@@ -16,6 +16,7 @@ from feast import FeatureStore
 
 from lakehouse.errors import ConservationError, DefinitionError, UsageError
 from lakehouse.features import spark_rows, spark_settings
+from lakehouse.spark.properties import CUT_BY_ROWS
 from tests.features.conftest import US
 from tests.features.test_offline_cases import FIRST, FORMS, Row, as_table, feature_rows, open_world, oracle, questions
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("single", "pair", "kept")
 REFERENCES = [f"{view}:{name}" for view in VIEWS for name in ("id", "x", "y")]
-TOUCHED = [*spark_settings.AS_DATA, *spark_settings.WHOLE_BATCHES]
+TOUCHED = [*spark_settings.AS_DATA, *CUT_BY_ROWS]
 
 
 @pytest.fixture(scope="module")

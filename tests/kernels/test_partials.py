@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import struct
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -195,6 +196,16 @@ def test_bytes_that_are_none() -> None:
     for torn in (b"", b"12", b"\x01\x00\x00\x00" * 3):
         with pytest.raises(StorageError, match="no window features"):
             reader.values(torn, 0)
+    # A part that is a byte short, of as many bytes in all as its ends say.
+    rows = [dict.fromkeys(TYPES) | {"k": "a", "t": EPOCH + timedelta(hours=at)} for at in (-0.9, -0.5)]
+    tiles = tiles_of(table_of(rows), told)
+    codes = np.zeros(len(tiles), np.int64)
+    whole = slides(Plan.of(told, TYPES), tiles, codes, np.zeros(1, np.int64), TYPES)[0]
+    assert whole is not None
+    assert reader.values(whole, 0) == [2]
+    (end,) = struct.unpack_from("<I", whole, 8)
+    with pytest.raises(StorageError, match="no window features: a number is not in its part"):
+        reader.values(whole[:8] + struct.pack("<I", end - 1) + whole[12:-1], 0)
 
 
 def test_the_first_and_the_last_ones_of_tiles_and_of_the_head() -> None:
