@@ -46,13 +46,14 @@ def _at(told: Aggregations, keys: Sequence[Column], times: Column, events: pa.Ta
     if tiles is None:
         windows, measures = _of_events(told, keys, times, events, whole(told.spans))
         made: dict[str, list[pa.Array]] = {one.name: [] for one in told.features}
+        parts = told.parts()
         for rows, spans in windows.pieces():
-            items = Items.of_events(measures.take(pa.array(windows.events[rows])), told.parts())
+            items = Items.of_events(measures.take(pa.array(windows.events[rows])), parts)
             held = dict(zip(told.spans, spans, strict=True))
             for one in told.features:
                 made[one.name].append(evaluate(one, [(items, held[one.span])]))
         back = pa.array(windows.back)
-        return {name: pa.concat_arrays(parts).take(back) for name, parts in made.items()}
+        return {name: pa.concat_arrays(own).take(back) for name, own in made.items()}
     found: Answers = {}
     types = {one.name: events.schema.field(one.name).type for one in told.measures}
     for hop_s in told.hops:

@@ -18,7 +18,6 @@ Look = Callable[["_Opened", int], Value]
 _NUMBERS: dict[int, tuple[int, Callable[[bytes, int], tuple[Any]], Any]] = {
     ord(code): (struct.calcsize(f"<{code}"), struct.Struct(f"<{code}").unpack_from, code) for code in CODES
 }
-_NOTHING: dict[str, Callable[[], Value]] = {"count": int, "last_n": list}
 
 
 class Slides:
@@ -41,7 +40,7 @@ class Slides:
             (
                 0 if one.over_s is None else windows.index((one.over_s, one.hop_s)),
                 _look(plan, one),
-                _NOTHING.get(one.kind, type(None)),
+                nothing_of(one.kind),
             )
             for one in asked
         ]
@@ -76,6 +75,11 @@ class Slides:
     def empty(self) -> list[Value]:
         """What the features are of no event."""
         return [nothing() for _, _, nothing in self._looks]
+
+
+def nothing_of(kind: str) -> Callable[[], Value]:
+    """Makes what a feature of this kind is of no event."""
+    return {"count": int, "last_n": list}.get(kind, type(None))
 
 
 class _Opened:

@@ -12,7 +12,7 @@ from lakehouse.kernels.aggregations import EVENTS, Aggregation
 from lakehouse.kernels.buckets import apart
 from lakehouse.kernels.record import HEADER, ROW
 from lakehouse.kernels.slides import Plan
-from lakehouse.kernels.sliding import Slides
+from lakehouse.kernels.sliding import Slides, nothing_of
 from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.kinds import Conversion, moment
 from lakehouse.online.publication import Found
@@ -170,5 +170,4 @@ def _empty(part: Part) -> list[Any]:
     told = part.windows
     assert told is not None
     kinds = {one.name: one.kind for one in told.features}
-    nothing: dict[str, Any] = {"count": 0, "last_n": []}
-    return [{} if told.bucket else nothing.get(kinds[name]) for name in part.features]
+    return [{} if told.bucket else nothing_of(kinds[name])() for name in part.features]
