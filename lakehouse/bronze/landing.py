@@ -11,6 +11,9 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
 
 from lakehouse.bronze.contract import changed_types, check_columns, check_types, fitted, in_words, types_of
 from lakehouse.bronze.quarantine import rejected_in, resolution_rows
@@ -18,6 +21,7 @@ from lakehouse.bronze.receipts import Receipts
 from lakehouse.config import Source
 from lakehouse.delta import Draft, read_table, set_properties
 from lakehouse.delta.commit import table_properties
+from lakehouse.delta.few import sum_up
 from lakehouse.errors import ConservationError, ContractError
 from lakehouse.tables.batch import ENGINE_COLUMNS, Batch, Part, frames_of
 from lakehouse.tables.quarantine import Resolution
@@ -135,6 +139,7 @@ def land(
         draft.discard()
         raise
     draft.commit()
+    sum_up(session, path)
     return done
 
 
@@ -218,8 +223,21 @@ def _judged(frame: DataFrame, receipts: Receipts) -> DataFrame:
 
 def records(session: SparkSession, path: Path, *, version: int, after: int, upto: int) -> DataFrame:
     """The records of a bronze table at a version that landed in the batches ``after`` < batch ≤ ``upto``."""
-    frame = read_table(session, path, version)
+    frame = read_table(session, path, version, _files_with(path, version, after, upto))
     return frame.where(f"_kind = 'record' AND _batch > {after} AND _batch <= {upto}").drop(*HIDDEN)
+
+
+def _files_with(path: Path, version: int, after: int, upto: int) -> list[Path]:
+    """The files that may hold records of these batches: by the log, which Spark would replay for it in four jobs."""
+    added = DeltaTable(str(path), version=version).get_add_actions(flatten=True)
+    names = ("path", "partition._kind", "min._batch", "max._batch")
+    told = zip(*(added.column(name).to_pylist() for name in names), strict=True)
+    records = ((file, least, most) for file, kind, least, most in told if kind == "record")
+    return [
+        path / unquote(file)
+        for file, least, most in records
+        if least is None or most is None or (least <= upto and most > after)
+    ]
 
 
 def _beside(

@@ -3,15 +3,14 @@
 from lakehouse.delta.commit import (
     Commit,
     append,
-    apply_changes,
     ask_for_rebuild,
     begin_epoch,
     create,
     in_ranges,
     overwrite,
-    replace_by_difference,
     set_properties,
 )
+from lakehouse.delta.difference import apply_changes, replace_by_difference
 from lakehouse.delta.draft import Draft
 from lakehouse.delta.lock import locked
 from lakehouse.delta.reading import doubles, has_columns_of, held, is_plain, read_table

@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deltalake import CommitProperties, PostCommitHookProperties, Transaction, write_deltalake
+from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
 from lakehouse.delta.commit import Commit, append, create, make_room, table_properties
-from lakehouse.delta.state import TableState, read_state
+from lakehouse.delta.few import is_writable, once, sum_up, with_lock
+from lakehouse.delta.state import read_state
 from lakehouse.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
-
-CHECKPOINT = 10
-"""Every tenth commit is Spark's, which then writes a checkpoint of the log, as it does for its own commits."""
-UNWRITABLE = set("[]^|")
-"""Characters of a path where deltalake reads and does not write: it panics, which is no exception of Python's."""
 
 
 def remember(rows: DataFrame, path: Path) -> None:
@@ -36,46 +32,31 @@ def remember_notes(session: SparkSession, commit: Commit, notes: pa.Table, path:
     Raises StorageError where they can't be written.
     """
     state = read_state(path)
-    if _is_made(commit, state):
+    if state is not None and commit.is_made(state.table):
         return
-    tenth = state is not None and (state.version + 1) % CHECKPOINT == 0
-    if tenth or UNWRITABLE & set(str(path)):
+    if not is_writable(path):
         commit.apply(session)
         remember(session.createDataFrame(notes), path)
+        sum_up(session, path)
         return
     make_room(path)
-    session.conf.get("spark.app.id")  # the JVM holds the table's lock: where it is gone, another run may have it
+    with_lock(session)
     try:
-        write_deltalake(
-            str(path),
-            notes,
-            mode="append",
-            partition_by=["_kind"],
-            schema_mode="merge",
-            commit_properties=CommitProperties(
-                custom_metadata={"userMetadata": commit.message},
-                app_transactions=[Transaction(commit.application, commit.version)],
-            ),
-            post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
-        )
+        write_deltalake(str(path), notes, mode="append", partition_by=["_kind"], schema_mode="merge", **once(commit))
     except (OSError, DeltaError) as error:
         raise StorageError(
             f"{path}: can't be written: {error}", hint="Make room, or the folder writable, then run again."
         ) from error
+    sum_up(session, path)
 
 
 def remember_stop(commit: Commit, rows: DataFrame, notes: pa.Table, path: Path) -> None:
     """Remember the rows that stop a table, once for one ``commit``, and what its rules found, every time."""
     session, state = rows.sparkSession, read_state(path)
-    if state is None or not _is_made(commit, state):
+    if state is None or not commit.is_made(state.table):
         commit.apply(session)
         remember(rows.unionByName(session.createDataFrame(notes), allowMissingColumns=True), path)
     elif notes.num_rows:
         again = f"{commit.application}:again"
         times = state.cursor(again)
         remember_notes(session, Commit(again, 0 if times is None else times + 1, commit.note), notes, path)
-
-
-def _is_made(commit: Commit, state: TableState | None) -> bool:
-    done = state.cursor(commit.application) if state is not None else None
-    return done is not None and done >= commit.version

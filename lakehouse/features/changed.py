@@ -72,6 +72,32 @@ def changes(opened: OpenTable, after: int, keys: Sequence[str], columns: Sequenc
     return Changes(_distinct(found, rows), rows if whole else None)
 
 
+def inserted(opened: OpenTable, after: int, columns: Sequence[str], most: int) -> pa.Table:
+    """The rows that were added after a version, in the types that the table has them in.
+
+    Raises NoFeedError as :func:`changes`, and where rows changed or went as well, or there are more than ``most``.
+    """
+    feed = read_feed(Path(opened.location), after, opened.version)
+    schema = opened.stored(columns)
+    if not feed.moved:
+        return schema.empty_table()
+    if feed.in_place:
+        raise NoFeedError("had rows deleted in place")
+    found = list[pa.RecordBatch]()
+    try:
+        quoted = [column(name).duckdb for name in (*columns, KIND)]
+        stream = opened.delta.load_cdf(starting_version=after + 1, ending_version=opened.version, columns=quoted)
+        for batch in pa.RecordBatchReader.from_stream(stream):
+            if not pc.all(pc.equal(batch.column(KIND).cast(pa.string()), "insert")).as_py():
+                raise NoFeedError("had rows changed")
+            found.append(batch.select(list(columns)))
+            if sum(one.num_rows for one in found) > most:
+                raise NoFeedError(f"had more than {most:,} rows added")
+        return pa.Table.from_batches(found).cast(schema) if found else schema.empty_table()
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        raise unreadable(error) from error
+
+
 def _distinct(found: pa.Table, rows: pa.Table) -> pa.Table:
     every = pa.concat_tables([found, rows.select(found.column_names)])
     return every.group_by(every.column_names, use_threads=False).aggregate([])

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse.errors import DefinitionError
+from lakehouse.features.changed import inserted
 from lakehouse.features.reading import OpenTable
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.keys import Column
@@ -53,11 +54,27 @@ class Events:
 
         All measures are read, whichever are asked for, since they break ties.
         """
-        told = self.told
-        columns = list(dict.fromkeys([*told.keys, told.at, *_needed(told)]))
-        table = self.opened.read(
-            columns, time=told.at, start=within[0], end=within[1], keys=self.bounds(asked), as_stored=True
+        return self._measured(
+            self.opened.read(
+                self.columns, time=self.told.at, start=within[0], end=within[1], keys=self.bounds(asked), as_stored=True
+            )
         )
+
+    def new_since(self, version: int, most: int) -> pa.Table:
+        """The events that came after a version of the table, as :meth:`read` gives them.
+
+        Raises NoFeedError where the feed does not tell, where there are more than ``most``, and where events changed or
+        went as well.
+        """
+        return self._measured(inserted(self.opened, version, self.columns, most))
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the table that are needed of each event."""
+        return list(dict.fromkeys([*self.told.keys, self.told.at, *_needed(self.told)]))
+
+    def _measured(self, table: pa.Table) -> pa.Table:
+        told = self.told
         judged = _judged(told, table)
         values = {name: table.column(name) for name in (*told.keys, told.at)}
         for one in told.measures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,8 @@ from lakehouse.kernels.keys import Column, key_codes
 from lakehouse.kernels.times import UTC_TIME
 
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
+MILLISECOND = timedelta(milliseconds=1)
+"""To which statistics of times are cut."""
 _IN_SQL = range(1678, 2262)
 """Years in which a time can stand in a condition: a scan compares it in nanoseconds."""
 
@@ -135,6 +137,14 @@ class OpenTable:
         """How many rows its files have, as far as the log says; deleted ones may be counted."""
         counts = pa.table(self.delta.get_add_actions(flatten=True))
         return int(pc.sum(counts.column("num_records")).as_py() or 0) if "num_records" in counts.column_names else 0
+
+    def rows_since(self, time: str, start: datetime) -> int:
+        """The same of the files that may have a time from ``start`` on."""
+        highs = self._statistics(time)[1]
+        if highs is None:
+            return self.rows
+        late = pc.fill_null(pc.greater_equal(highs, _scalar(start - MILLISECOND, highs)), True)
+        return int(pc.sum(self._files.filter(late).column("num_records")).as_py() or 0)
 
     def stream(self, columns: Sequence[str], conditions: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
         """The columns of all rows that fulfil the conditions (SQL), in batches."""

@@ -91,14 +91,26 @@ def tiles_of(events: pa.Table, told: Aggregations) -> pa.Table:
         columns = {name: events.column(name).take(pa.array(starts)) for name in told.keys}
         columns |= {HOP: pa.array(np.full(len(starts), hop_s)), COUNT: pa.array(np.diff(starts, append=len(rows)))}
         columns[START] = pa.array(hop[starts] * hop_s * SECOND).cast(pa.timestamp("us")).cast(UTC_TIME)
-        needed = {name: parts for name, parts in told.parts(hop_s).items() if name != EVENTS}
-        grouped = items.grouped(starts, needed)
-        for name, parts in needed.items():
-            one, kind = grouped.parts[name], grouped.types[name]
-            columns |= {column_of(name, part): _column(one, part, kind) for part in parts}
-        arrays = [columns.get(field.name, pa.nulls(len(starts), field.type)) for field in schema]
-        found.append(pa.table(arrays, schema=schema))
+        found.append(tiles_of_items(items, starts, columns, told.parts(hop_s), schema))
     return pa.concat_tables(found)
+
+
+def tiles_of_items(
+    items: Items,
+    starts: Ints,
+    columns: Mapping[str, pa.Array],
+    needed: Mapping[str, Mapping[Part, int]],
+    schema: pa.Schema,
+) -> pa.Table:
+    """A tile for each run of items that begins at ``starts``: with these columns, and the parts that are needed."""
+    columns = dict(columns)
+    needed = {name: parts for name, parts in needed.items() if name != EVENTS}
+    grouped = items.grouped(starts, needed)
+    for name, parts in needed.items():
+        one, kind = grouped.parts[name], grouped.types[name]
+        columns |= {column_of(name, part): _column(one, part, kind) for part in parts}
+    arrays = [columns.get(field.name, pa.nulls(len(starts), field.type)) for field in schema]
+    return pa.table(arrays, schema=schema)
 
 
 def items_of(tiles: pa.Table, told: Aggregations, hop_s: int, types: Mapping[str, pa.DataType]) -> Items:

@@ -17,6 +17,7 @@ from lakehouse.gold.building import build_gold
 from lakehouse.pipeline.gating import gate_of
 from lakehouse.pipeline.knowledge import analyse
 from lakehouse.pipeline.report import Result
+from lakehouse.pipeline.tiling import merge_events
 from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace
 from lakehouse.quality.gate import Other
@@ -136,14 +137,17 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
     work = workspace.gold(address)
     if work.action == "unchanged":
         return Result(address, "build", "unchanged")
-    project = workspace.project
+    project, table = workspace.project, workspace.graph.table(address)
+    merged = merge_events(session, workspace, table, work)
+    if merged is not None:
+        return Result(address, "build", "done", merged.rows, merged.rows, note=merged.why)
     inputs = {name: project.path(name) for name in work.versions}
     frames = {name: read_table(session, inputs[name], version) for name, version in work.versions.items()}
     read = {name: partial(Other, frame, work.versions[name]) for name, frame in frames.items()}
     analyse(workspace, address, list(frames.values()))
     gate = gate_of(session, workspace, address, {"versions": work.versions}, read)
     paths = project.path(address), project.state(address)
-    done = build_gold(session, workspace.graph.table(address), work, inputs, *paths, gate)
+    done = build_gold(session, table, work, inputs, *paths, gate)
     changes = ((done.inserted, "new"), (done.updated, "changed"), (done.deleted, "removed"))
     said = ", ".join(f"{count:,} {what}" for count, what in changes if count) or "no row differs"
     whole = work.by is not None and work.since is None and work.action == "update"

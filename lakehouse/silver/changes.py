@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakehouse.delta import held, read_table
-from lakehouse.delta.commit import CHANGE, quoted
+from lakehouse.delta.commit import quoted
+from lakehouse.delta.difference import CHANGE
 from lakehouse.delta.reach import reach
 from lakehouse.silver.fold import CUT, DELETED, KIND, OLD, ORDERS, SEQUENCE, TOUCHED, TRUNCATE, Fold, folded, outcomes
 from lakehouse.silver.judging import Judged

@@ -20,7 +20,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from lakehouse.delta.commit import CHANGE, quoted
+from lakehouse.delta.commit import quoted
+from lakehouse.delta.difference import CHANGE
 from lakehouse.delta.reading import EXACT
 
 KIND, SEQUENCE = "lakehouse_kind", "lakehouse_sequence"

@@ -21,7 +21,8 @@ from lakehouse.delta import (
     read_table,
     set_properties,
 )
-from lakehouse.delta.commit import CHANGE, quoted, table_properties
+from lakehouse.delta.commit import quoted, table_properties
+from lakehouse.delta.difference import CHANGE
 from lakehouse.errors import ConservationError, DefinitionError, GateError
 from lakehouse.quality.gate import Gate, table_rules
 from lakehouse.silver.changes import Changes, changes_of

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakehouse.delta.commit import CHANGE, quoted
+from lakehouse.delta.commit import quoted
+from lakehouse.delta.difference import CHANGE
 from lakehouse.silver.fold import (
     CUT,
     DELETED,

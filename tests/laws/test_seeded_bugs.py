@@ -87,9 +87,9 @@ BUGS = {
         "tests/pipeline/test_running.py::test_nothing_new_writes_nothing",
     ),
     "a cursor is off by one": Bug(
-        "bronze/landing.py",
-        "_batch > {after} AND",
-        "_batch >= {after} AND",
+        "pipeline/steps.py",
+        "after=work.after, upto=work.upto)",
+        "after=work.after - 1, upto=work.upto)",
         "tests/laws/test_order_free.py::test_without_a_sequence_the_later_landed_wins "
         "tests/laws/test_exactly_once.py::test_killed_at_a_commit[lakehouse.silver.merging-apply_changes-after]",
     ),
@@ -112,7 +112,7 @@ BUGS = {
         "tests/silver/test_change_capture.py::test_batch_by_batch[1]",
     ),
     "deletes are not written": Bug(
-        "delta/commit.py",
+        "delta/difference.py",
         '.when(F.col(f"s.{MADE}").isNull(), "deleted")',
         '.when(F.col(f"s.{MADE}").isNull(), None)',
         "tests/pipeline/test_running.py::test_a_row_that_goes_leaves_gold",
@@ -175,8 +175,8 @@ BUGS = {
         "tests/sources/kafka/test_landing.py::test_only_what_is_committed_lands",
     ),
     "what is remembered is remembered again": Bug(
-        "delta/remembering.py",
-        "return done is not None and done >= commit.version",
+        "delta/commit.py",
+        "return done is not None and done >= self.version",
         "return False",
         "tests/delta/test_remembering.py::test_once_for_each_commit[plain]",
     ),

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.delta.commit import CHANGE
+from lakehouse.delta.difference import CHANGE
 from lakehouse.silver.fold import (
     CUT,
     DELETED,
