@@ -110,7 +110,7 @@ def main(words: Sequence[str]) -> None:
     from lakehouse.config import load_project
     from lakehouse.features import registry
     from lakehouse.pipeline import run
-    from lakehouse.pipeline.following import BOTH_COMPILERS, follow
+    from lakehouse.pipeline.following import LONG_RUN, follow
     from lakehouse.spark import open_session
     from tests.sources.kafka.producing import Topics
 
@@ -119,7 +119,7 @@ def main(words: Sequence[str]) -> None:
     write_project(folder, int(redis), TABLES, DEFINITIONS, source)
     registry.register()
     project = load_project(folder)
-    topics = Topics(open_session(project, more=BOTH_COMPILERS), servers)
+    topics = Topics(open_session(project, more=LONG_RUN), servers)
     topics.make("events", 2)
     sent: list[float] = []
     seen: list[tuple[int, float]] = []

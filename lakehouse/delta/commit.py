@@ -147,7 +147,7 @@ def _say(session: SparkSession, path: Path, properties: dict[str, str], note: st
 
 def table_properties(epoch: int, fingerprint: str, *, feed: bool = True) -> dict[str, str]:
     """The properties that every table of ours carries. Checkpoints are made by us, at a hundredth of what they cost
-    Spark; it makes one where we are killed ten times in a row."""
+    Spark: see :func:`lakehouse.delta.few.sum_up`."""
     ours = {EPOCH: str(epoch), FINGERPRINT: fingerprint, "delta.checkpointInterval": "100"}
     return ours | ({"delta.enableChangeDataFeed": "true"} if feed else {})
 

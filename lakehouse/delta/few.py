@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,16 +116,24 @@ def with_lock(session: SparkSession) -> None:
 
 
 def sum_up(session: SparkSession, path: Path) -> None:
-    """Write a checkpoint of the log at every tenth version. Spark takes seconds for it: see ``table_properties``."""
-    table = DeltaTable(str(path))
-    if not table.version() or table.version() % CHECKPOINT:
-        return
-    if is_writable(path):
+    """Write a checkpoint of the log at every tenth version, where that can be done: without one just more is read.
+
+    Spark takes seconds for it: see :func:`lakehouse.delta.commit.table_properties`.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    with suppress(DeltaError, OSError, Py4JJavaError):
+        table = DeltaTable(str(path))
+        if not table.version() or table.version() % CHECKPOINT:
+            return
+        if not is_writable(path):
+            jvm: Any = session._jvm
+            log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session._jsparkSession, str(path))
+            log.createCheckpointAtVersion(table.version())
+            return
+        # The sum of what Spark wrote there last would not be that of what deltalake writes.
+        (path / "_delta_log" / "._last_checkpoint.crc").unlink(missing_ok=True)
         table.create_checkpoint()
-    else:
-        jvm: Any = session._jvm
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session._jsparkSession, str(path))
-        log.createCheckpointAtVersion(table.version())
 
 
 def is_writable(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 Delta's log store for local folders is safe within one JVM only: two processes can both believe that they wrote one
 version. A lock that Python holds is no help, since a JVM outlives a killed Python by seconds and may still commit.
-What Python itself commits (``remembering.py``) it commits right after the JVM has answered.
+What Python itself commits (``few.py``) it commits right after the JVM has answered.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ def remember(rows: DataFrame, path: Path) -> None:
         create(rows, path, properties=table_properties(0, "", feed=False), partition_by=["_kind"])
     else:
         append(rows, path)
+    sum_up(rows.sparkSession, path)
 
 
 def remember_notes(session: SparkSession, commit: Commit, notes: pa.Table, path: Path) -> None:
@@ -37,7 +38,6 @@ def remember_notes(session: SparkSession, commit: Commit, notes: pa.Table, path:
     if not is_writable(path):
         commit.apply(session)
         remember(session.createDataFrame(notes), path)
-        sum_up(session, path)
         return
     make_room(path)
     with_lock(session)

@@ -10,8 +10,12 @@ from lakehouse.pipeline.report import Listener, Report, Result, StepName
 from lakehouse.pipeline.running import ingest
 from lakehouse.spark.session import sessions_with
 
-BOTH_COMPILERS = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
-"""What a run of seconds does without: rounds take half as long with it."""
+LONG_RUN = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4",
+    "spark.cleaner.periodicGC.interval": "1min",
+}
+"""What a run of seconds does without: both of Java's compilers, with which rounds take half as long, and memory that is
+given back, where else it would grow to what Java may have at most."""
 LONGEST_PAUSE_S = 60.0
 PASSING = (SourceUnavailableError, LockedError, ConflictError)
 """What time mends: a source that is away, and another program that is at a table."""
@@ -38,7 +42,7 @@ def follow(
     select, rest = tuple(select), every
     while True:
         try:
-            with sessions_with(BOTH_COMPILERS):
+            with sessions_with(LONG_RUN):
                 report = verb(project, select=select, wait=wait, listen=listen)
         except LockedError as error:
             address = error.message.partition(":")[0]

@@ -138,7 +138,7 @@ def _gold(session: SparkSession, workspace: Workspace, address: str) -> Result:
     if work.action == "unchanged":
         return Result(address, "build", "unchanged")
     project, table = workspace.project, workspace.graph.table(address)
-    merged = merge_events(session, workspace, table, work)
+    merged = merge_events(session, project, table, work, workspace.now())
     if merged is not None:
         return Result(address, "build", "done", merged.rows, merged.rows, note=merged.why)
     inputs = {name: project.path(name) for name in work.versions}

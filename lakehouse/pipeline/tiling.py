@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakehouse.config import Project
 from lakehouse.delta import Commit
 from lakehouse.delta.difference import CHANGE, require_written
 from lakehouse.delta.feed import NoFeedError
 from lakehouse.delta.few import MOST, MOST_THERE, sum_up, takes_few, write_rows
-from lakehouse.errors import DefinitionError
+from lakehouse.errors import DefinitionError, StorageError
 from lakehouse.features.events import Events
 from lakehouse.features.reading import OpenTable, open_table
 from lakehouse.gold import receipts
@@ -25,8 +26,7 @@ from lakehouse.gold.planning import Work
 from lakehouse.kernels.aggregations import START, Aggregations
 from lakehouse.kernels.merging import LateError, Since, merged_tiles, ordered
 from lakehouse.kernels.times import ticks
-from lakehouse.pipeline.gating import gate_of
-from lakehouse.pipeline.workspace import Workspace
+from lakehouse.quality.gate import Gate
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,7 +38,7 @@ MOST_SINCE = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def merge_events(session: SparkSession, workspace: Workspace, table: Table, work: Work) -> Built | None:
+def merge_events(session: SparkSession, project: Project, table: Table, work: Work, now: datetime) -> Built | None:
     """Merge the events that came since the last build into the table's tiles, in one commit that is made at most once.
 
     None where that is left to Spark: nothing is written then but the receipt, which the build writes again.
@@ -46,19 +46,19 @@ def merge_events(session: SparkSession, workspace: Workspace, table: Table, work
     told = table.windows
     if told is None or work.action != "update" or work.since is None or work.state is None or table.expect:
         return None
-    path, project = workspace.project.path(table.address), workspace.project
+    path = project.path(table.address)
     tiles = OpenTable(work.state.table, table.address, str(path))
-    if not takes_few(work.state.table, path, 0) or tiles.rows > MOST_THERE:
+    if tiles.rows > MOST_THERE:
         return None
     events = Events(told, open_table(str(project.path(told.of)), told.of, work.versions[told.of]))
     try:
         new = events.new_since(work.since[told.of], MOST)
         merged = _merged(told, tiles, events, new)
-    except (NoFeedError, LateError, DefinitionError):  # of a definition that does not fit Spark's build says the same
+    except (NoFeedError, LateError, DefinitionError, StorageError, OverflowError):  # the last: a time beyond Python's
+        return None  # Spark's build can it, or says what is wrong
+    if merged is None or not takes_few(work.state.table, path, merged.num_rows):
         return None
-    if merged is None:
-        return None
-    gate = gate_of(session, workspace, table.address, {"versions": work.versions}, {})
+    gate = Gate(table.address, table.key, (), now, {"versions": work.versions})
     counts = dict(Counter(merged.column(CHANGE).to_pylist()))
     receipts.record(session, project.state(table.address), table, work, gate)
     commit = Commit(work.origin, work.cursor, f"merged {new.num_rows:,} events of {told.of} v{work.versions[told.of]}")

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.delta import Commit, append, create, read_state, read_table
 from lakehouse.delta.commit import quoted, table_properties
+from lakehouse.delta.few import sum_up
 from lakehouse.silver.fold import CUT, DELETED, MEMORY, ORDERS, Fold
 from lakehouse.silver.planning import Work
 from lakehouse.tables.beside import ORIGIN, beside
@@ -84,3 +85,4 @@ def keep(session: SparkSession, work: Work, rows: DataFrame, path: Path, note: s
         create(rows, path, properties=table_properties(0, "", feed=False) | {ORIGIN: work.origin})
     else:
         append(rows, path)
+    sum_up(session, path)

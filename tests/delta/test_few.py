@@ -148,7 +148,7 @@ def test_checkpoints_are_ours(spark: Any, tmp_path: Path) -> None:
     path, session = tmp_path / "t", spark.newSession()
     create(session.sql("SELECT 0L AS k, 'x' AS v"), path, properties=table_properties(0, "f"))
     for number in range(1, 13):
-        Commit("app", number, "more").apply(session)
+        Commit("app" if number > 3 else "early", number, "more").apply(session)
         apply_changes(
             session.sql(f"SELECT {number}L AS k, 'x' AS v, 'inserted' AS {CHANGE}"), path, ["k"], {"inserted": 1}
         )
@@ -158,7 +158,7 @@ def test_checkpoints_are_ours(spark: Any, tmp_path: Path) -> None:
         if int(file.name[:20]) < 10:
             file.unlink()
     spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
-    Commit("app", 12, "again").apply(session)
+    Commit("early", 3, "again").apply(session)
     _by_spark(session.sql(f"SELECT 99L AS k, 'x' AS v, 'inserted' AS {CHANGE}"), path, ["k"], {"inserted": 1}, "")
     found = session.read.format("delta").load(str(path))
     assert sorted(row["k"] for row in found.collect()) == list(range(13))

@@ -26,6 +26,7 @@ from lakehouse.features.repository import apply, open_store
 from lakehouse.gold.building import Built, build_gold
 from lakehouse.gold.planning import plan_gold
 from lakehouse.kernels.aggregations import EVENTS, Aggregation, Aggregations
+from lakehouse.pipeline.tiling import merge_events
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table, tables_in
 from tests.windows.oracle import come_to, in_window, rank
@@ -141,8 +142,11 @@ class World:
         work = plan_gold(table, "print", path, memory, inputs)
         if work.action == "unchanged":
             return None
+        session = self.spark.newSession()
+        if (merged := merge_events(session, self.project, table, work, datetime.now(UTC))) is not None:
+            return merged
         gate = Gate(table.address, table.key, (), datetime.now(UTC), {"versions": work.versions})
-        return build_gold(self.spark.newSession(), table, work, inputs, path, memory, gate)
+        return build_gold(session, table, work, inputs, path, memory, gate)
 
     def apply(self) -> None:
         apply(self.project)

@@ -32,8 +32,10 @@ PATIENCE = {
 FETCH = {
     "kafka.max.poll.records": "20000",
     "kafka.max.partition.fetch.bytes": str(FETCH_BYTES),
+    "kafka.fetch.max.wait.ms": "10",
 }
-"""Kafka's own 500 records and 1 MiB at a time cost a tenth of a batch of small messages."""
+"""Kafka's own 500 records and 1 MiB at a time cost a tenth of a batch of small messages. Spark asks for offsets
+after each fetch, and the broker answers when the next one, of what is not there yet, has been: half a second later."""
 SHORT = 999
 """Bytes in which nothing can nest too deep, and no number be too long."""
 NOT_UTF8 = "it is not UTF-8"
