@@ -77,10 +77,18 @@ class Reach:
         return frame.alias("t").where(self.condition) if self.condition else frame
 
 
-def reach(path: Path, key: Sequence[str], keys: DataFrame, count: int) -> Reach:
+def comparable(name: str, kind: str) -> str | None:
+    """SQL for what is compared of a key's first column, of a type in Spark's words; None for one that is not."""
+    of = _KINDS.get({"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"}.get(kind, kind))
+    return None if of is None else of.spark.format(column(name).spark)
+
+
+def reach(path: Path, key: Sequence[str], keys: DataFrame, count: int, ends: tuple[Any, Any] = (None, None)) -> Reach:
     """Where the ``count`` keys can be, by their first column: the files' least and greatest values of it.
 
-    A table that is clustered by its key has few files for few keys. Delta trusts the same statistics.
+    A table that is clustered by its key has few files for few keys. Delta trusts the same statistics. ``ends`` are the
+    least and the greatest :func:`comparable` of the keys, where they are known: where no file can have one between
+    them, the keys are not looked at.
     """
     table = DeltaTable(str(path))
     version, first = table.version(), key[0]
@@ -90,15 +98,23 @@ def reach(path: Path, key: Sequence[str], keys: DataFrame, count: int) -> Reach:
     actions = table.get_add_actions(flatten=True)
     if kind is None or not 0 < count <= MOST_KEYS or actions.num_rows < 2 or f"min.{first}" not in actions.schema.names:
         return Reach(path, version)
+    paths = actions.column("path").to_pylist()
+    low, high = (actions.column(f"{side}.{first}").to_pylist() for side in ("min", "max"))
+    try:
+        if None not in ends and not any(
+            least is None or greatest is None or _meet(kind, (least, greatest), ends)
+            for least, greatest in zip(low, high, strict=True)
+        ):
+            return Reach(path, version, [] if readable_by_file(table, path) else None, "false")
+    except (OverflowError, ValueError):
+        return Reach(path, version)
     asked = keys.selectExpr(f"{kind.spark.format(column(first).spark)} AS v").distinct().collect()
     values = sorted(row["v"] for row in asked)
     if kind is _TEXT and any(UNKNOWN in value for value in values):  # bytes that are no text, and sort otherwise
         return Reach(path, version)
     hits: list[tuple[int, int]] = []
     files: list[Path] = []
-    paths = actions.column("path").to_pylist()
     try:
-        low, high = (actions.column(f"{side}.{first}").to_pylist() for side in ("min", "max"))
         for file, least, greatest in zip(paths, low, high, strict=True):
             if least is None or greatest is None:
                 begin, end = 0, len(values)  # nothing is known of it
@@ -118,6 +134,14 @@ def reach(path: Path, key: Sequence[str], keys: DataFrame, count: int) -> Reach:
         return Reach(path, version)
     few = files if len(files) <= FEW and readable_by_file(table, path) else None
     return Reach(path, version, few, condition)
+
+
+def _meet(kind: _Kind, file: tuple[Any, Any], ends: tuple[Any, Any]) -> bool:
+    """Whether a value between the ends may be in a file."""
+    least, greatest = map(kind.known, file)
+    if kind is _TEXT and any(UNKNOWN in end for end in ends):
+        return True
+    return bool(least <= ends[1] and ends[0] <= (greatest + kind.more if kind.more else greatest))
 
 
 def _condition(name: str, kind: _Kind, values: list[Any], hits: list[tuple[int, int]]) -> str:

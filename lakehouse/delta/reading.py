@@ -15,6 +15,7 @@ from lakehouse.quality.literals import MOMENT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 FEW = 32
 """From more files than these on Spark lists them in a job of its own."""
@@ -36,9 +37,7 @@ def read_table(
     if files is None:
         files = [path / unquote(file) for file in table.get_add_actions().column("path").to_pylist()]
     if len(files) <= FEW and readable_by_file(table, path):
-        from pyspark.sql.types import StructType
-
-        schema = StructType.fromJson(json.loads(table.schema().to_json()))
+        schema = _schema(table)
         if not files:
             return session.createDataFrame([], schema)
         frame = session.read.schema(schema).option("basePath", str(path)).parquet(*map(str, files))
@@ -92,8 +91,14 @@ def doubles(frame: DataFrame, key: Sequence[str]) -> bool:
 
 def has_columns_of(frame: DataFrame, path: Path) -> bool:
     """Whether the table has the frame's columns and types; which of them may be null is no difference."""
-    return _types(read_table(frame.sparkSession, path)) == _types(frame)
+    return _types(_schema(DeltaTable(str(path)))) == _types(frame.schema)
 
 
-def _types(frame: DataFrame) -> dict[str, str]:
-    return {field.name: field.dataType.simpleString() for field in frame.schema}
+def _types(schema: StructType) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in schema}
+
+
+def _schema(table: DeltaTable) -> StructType:
+    from pyspark.sql.types import StructType
+
+    return StructType.fromJson(json.loads(table.schema().to_json()))

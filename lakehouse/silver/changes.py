@@ -113,7 +113,7 @@ def changes_of(
     keys = keyed.select(*map(quoted, fold.key))
     keys = keys if found.single else keys.distinct()
     keys = F.broadcast(keys) if found.keys <= FEW else keys
-    near = reach(path, fold.key, keys, found.keys) if merging and fresh is None else None
+    near = reach(path, fold.key, keys, found.keys, found.ends) if merging and fresh is None else None
     if near is not None:
         old = near.rows(session).join(keys, list(fold.key), "left_semi")
     else:

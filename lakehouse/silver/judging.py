@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakehouse.delta.commit import quoted
+from lakehouse.delta.reach import comparable
 from lakehouse.delta.reading import EXACT
 from lakehouse.errors import DefinitionError
 from lakehouse.quality.condition import parse
@@ -44,6 +45,8 @@ class Judged:
     mark: str | None
     """The greatest sequence among the good ones and those of the batches before, as text, where lateness is judged."""
     warned: dict[str, int]
+    ends: tuple[Any, Any] = (None, None)
+    """The least and the greatest of the keys, as :func:`lakehouse.delta.reach.comparable` has them."""
 
     @property
     def single(self) -> bool:
@@ -131,15 +134,20 @@ def count(table: Table, rows: DataFrame, mark: str | None, gate: Gate) -> Judged
         if mark is not None:
             newest = F.greatest(newest, F.lit(mark).cast(rows.schema[table.sequence_by].dataType))
     by_key = rows.groupBy(*map(quoted, table.key)).agg(*parts, *tally.columns())
+    first = comparable(table.key[0], rows.schema[table.key[0]].dataType.simpleString())
+    ends = F.lit(None) if first is None else F.expr(first)
     row = by_key.agg(
         *(F.coalesce(F.sum(f"lakehouse_{name}"), F.lit(0)).alias(name) for name in counted),
         F.count_if(F.col("lakehouse_good") > 0).alias("keys"),
         newest.cast("string").alias("mark"),
+        F.min(ends).alias("least"),
+        F.max(ends).alias("greatest"),
         *tally.sums(),
     ).collect()[0]
     warned = tally.judge(row, rows, [*table.key, FILE, ROW])
     good_rows = row["good"] + row["truncates"]
-    return Judged(row["rows"], good_rows, row["keys"], row["truncates"], row["mark"], warned)
+    found = (row["least"], row["greatest"])
+    return Judged(row["rows"], good_rows, row["keys"], row["truncates"], row["mark"], warned, found)
 
 
 def blocking(table: Table, rows: DataFrame, columns: list[str]) -> DataFrame:

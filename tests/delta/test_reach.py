@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.delta.reach import reach
+from lakehouse.delta.reach import Reach, comparable, reach
 
 DAY, MOMENT = date(1969, 12, 20), datetime(1969, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 BYTES = ["61", "C328", "E282AC", "F09F9880"]
@@ -37,7 +37,10 @@ def test_every_row_of_a_key_is_within_reach(spark: Any, tmp_path: Path, kind: st
     for count in (1, 3, 20):
         wanted = draw.sample([make(n) for n in range(60)], count)
         keys = spark.createDataFrame([(key,) for key in wanted], f"a_key {kind}")
+        sql = comparable("a_key", dict(keys.dtypes)["a_key"])
+        ends = keys.selectExpr(f"min({sql})", f"max({sql})").collect()[0] if sql else (None, None)
         found = reach(path, ["a_key"], keys, count)
+        assert reach(path, ["a_key"], keys, count, tuple(ends)) in (found, Reach(path, found.version, [], "false"))
         near = found.rows(spark)
         rows = {row["n"] for row in near.join(keys, "a_key").collect()}
         assert rows == {n for n, key in enumerate(there) if key in wanted}
@@ -45,6 +48,14 @@ def test_every_row_of_a_key_is_within_reach(spark: Any, tmp_path: Path, kind: st
             whole = spark.read.format("delta").load(str(path)).alias("t").where(found.condition)
             assert {row["n"] for row in whole.join(keys, "a_key").collect()} == rows
         assert kind == "double" or count > 1 or near.count() <= 10, "one key is in one file"
+    newer = spark.createDataFrame([(make(n),) for n in (70, 71)], f"a_key {kind}")
+    if sql:
+        for asked, nothing in ((newer, True), (newer.union(keys), False)):
+            ends = asked.selectExpr(f"min({sql})", f"max({sql})").collect()[0]
+            found = reach(path, ["a_key"], asked, asked.count(), tuple(ends))
+            assert (found.files == []) == nothing or kind == "string"
+            there_now = {row["n"] for row in found.rows(spark).join(asked, "a_key").collect()}
+            assert there_now == (set() if nothing else rows)
 
 
 def test_bytes_that_are_no_text_are_looked_for_everywhere(spark: Any, tmp_path: Path) -> None:
