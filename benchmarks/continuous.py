@@ -111,7 +111,7 @@ def main(words: Sequence[str]) -> None:
     from lakehouse.features import registry
     from lakehouse.pipeline import run
     from lakehouse.pipeline.following import LONG_RUN, follow
-    from lakehouse.spark import open_session
+    from lakehouse.spark.session import open_session, sessions_with
     from tests.sources.kafka.producing import Topics
 
     folder, servers, redis, seconds = Path(words[0]), words[1], words[2], float(words[3]) * 60
@@ -119,7 +119,8 @@ def main(words: Sequence[str]) -> None:
     write_project(folder, int(redis), TABLES, DEFINITIONS, source)
     registry.register()
     project = load_project(folder)
-    topics = Topics(open_session(project, more=LONG_RUN), servers)
+    with sessions_with(LONG_RUN):
+        topics = Topics(open_session(project), servers)
     topics.make("events", 2)
     sent: list[float] = []
     seen: list[tuple[int, float]] = []

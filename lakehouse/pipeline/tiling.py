@@ -48,7 +48,7 @@ def merge_events(session: SparkSession, project: Project, table: Table, work: Wo
         return None
     path = project.path(table.address)
     tiles = OpenTable(work.state.table, table.address, str(path))
-    if tiles.rows > MOST_THERE:
+    if not takes_few(work.state.table, path, 0) or tiles.rows > MOST_THERE:
         return None
     events = Events(told, open_table(str(project.path(told.of)), told.of, work.versions[told.of]))
     try:

@@ -34,8 +34,9 @@ def sessions_with(more: dict[str, str]) -> Iterator[None]:
         _MORE.reset(token)
 
 
-def open_session(project: Project, *, more: dict[str, str] | None = None) -> SparkSession:
-    """The session of this process, opened if there is none. ``more`` adds to the project's properties.
+def open_session(project: Project) -> SparkSession:
+    """The session of this process, opened if there is none: with the project's properties, and those of
+    :func:`sessions_with`.
 
     Under ``spark-submit`` the JVM runs already: it must have been given the properties file of the environment, as
     ``lakehouse submit`` does. Raises SetupError where Java, the jars or Delta are missing.
@@ -43,8 +44,7 @@ def open_session(project: Project, *, more: dict[str, str] | None = None) -> Spa
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    more = more or _MORE.get()
-    file = None
+    more, file = _MORE.get(), None
     submitted = SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
     if not submitted:
         fetch_jars()

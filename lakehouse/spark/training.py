@@ -11,14 +11,15 @@ from pathlib import Path
 
 def main(lake: Path, archive: Path) -> None:
     from lakehouse.config import Config, Project
-    from lakehouse.spark.session import open_session
+    from lakehouse.spark.session import open_session, sessions_with
 
     lake.mkdir(parents=True)
     config = Config.model_validate({"name": "training", "root": "tables", "tables": "none", "sources": {}})
     project = Project(folder=lake, env="local", config=config)
     (lake / "rows.csv").write_text("key,value\n" + "".join(f"{n},{n % 7}\n" for n in range(1000)))
     (lake / "rows.json").write_text("".join(f'{{"key": "{n}", "value": {n % 7}.5}}\n' for n in range(100)))
-    spark = open_session(project, more={"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={archive}"})
+    with sessions_with({"spark.driver.extraJavaOptions": f"-XX:ArchiveClassesAtExit={archive}"}):
+        spark = open_session(project)
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
