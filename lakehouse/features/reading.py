@@ -20,8 +20,6 @@ from lakehouse.kernels.keys import Column, key_codes
 from lakehouse.kernels.times import UTC_TIME
 
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
-MILLISECOND = timedelta(milliseconds=1)
-"""To which statistics of times are cut."""
 _IN_SQL = range(1678, 2262)
 """Years in which a time can stand in a condition: a scan compares it in nanoseconds."""
 
@@ -140,10 +138,10 @@ class OpenTable:
 
     def rows_since(self, time: str, start: datetime) -> int:
         """The same of the files that may have a time from ``start`` on."""
-        highs = self._statistics(time)[1]
-        if highs is None:
+        if (highs := self._statistics(time)[1]) is None:
             return self.rows
-        late = pc.fill_null(pc.greater_equal(highs, _scalar(start - MILLISECOND, highs)), True)
+        cut = _scalar(start - timedelta(milliseconds=1), highs)  # as statistics are
+        late = pc.fill_null(pc.greater_equal(highs, cut), True)
         return int(pc.sum(self._files.filter(late).column("num_records")).as_py() or 0)
 
     def stream(self, columns: Sequence[str], conditions: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
@@ -151,10 +149,8 @@ class OpenTable:
         wanted = list(dict.fromkeys(columns))
         try:
             # Not to_pyarrow_table: pyarrow refuses deletion vectors.
-            batches = pa.RecordBatchReader.from_stream(
-                self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
-            )
-            for batch in batches:
+            scan = self.delta.scan(columns=wanted, predicate=" and ".join(conditions) or None)
+            for batch in pa.RecordBatchReader.from_stream(scan):
                 yield in_plain_types(batch, wanted)
         except (DeltaError, OSError) as error:
             raise _unreadable(self.label, error) from error
@@ -252,10 +248,7 @@ def open_table(location: str, label: str, version: int | None = None, hint: str 
 def in_plain_types(rows: Rows, columns: Sequence[str]) -> Rows:
     """Some columns of a table or a batch, each in the :func:`plain_type` of its own."""
     values = [nearest_doubles(rows.column(name)) for name in columns]
-    return type(rows).from_arrays(
-        [value.cast(plain_type(value.type)) for value in values],
-        names=list(columns),
-    )
+    return type(rows).from_arrays([value.cast(plain_type(value.type)) for value in values], names=list(columns))
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
