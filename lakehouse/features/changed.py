@@ -49,16 +49,9 @@ def changes(opened: OpenTable, after: int, keys: Sequence[str], columns: Sequenc
     if not keys:
         raise NoFeedError("has no key to look for")
     names = [*columns, KIND]
-    if "://" not in opened.location:
-        feed = read_feed(Path(opened.location), after, opened.version)
-        if not feed.moved:
-            return Changes(opened.schema.empty_table().select(list(keys)), None)
-        if feed.in_place:
-            raise NoFeedError("had rows deleted in place")
     try:
-        quoted = [column(name).duckdb for name in names]
-        stream = opened.delta.load_cdf(starting_version=after + 1, ending_version=opened.version, columns=quoted)
-        batches = pa.RecordBatchReader.from_stream(stream)
+        if (batches := _feed(opened, after, names)) is None:
+            return Changes(opened.schema.empty_table().select(list(keys)), None)
         kinds = pa.schema([pa.field(name, plain_type(batches.schema.field(name).type)) for name in names])
         found, whole = kinds.empty_table().select(list(keys)), True
         waiting: list[pa.RecordBatch] = []
@@ -77,17 +70,9 @@ def inserted(opened: OpenTable, after: int, columns: Sequence[str], most: int) -
 
     Raises NoFeedError as :func:`changes`, and where rows changed or went as well, or there are more than ``most``.
     """
-    feed = read_feed(Path(opened.location), after, opened.version)
-    schema = opened.stored(columns)
-    if not feed.moved:
-        return schema.empty_table()
-    if feed.in_place:
-        raise NoFeedError("had rows deleted in place")
-    found = list[pa.RecordBatch]()
+    schema, found = opened.stored(columns), list[pa.RecordBatch]()
     try:
-        quoted = [column(name).duckdb for name in (*columns, KIND)]
-        stream = opened.delta.load_cdf(starting_version=after + 1, ending_version=opened.version, columns=quoted)
-        for batch in pa.RecordBatchReader.from_stream(stream):
+        for batch in _feed(opened, after, [*columns, KIND]) or ():
             if not pc.all(pc.equal(batch.column(KIND).cast(pa.string()), "insert")).as_py():
                 raise NoFeedError("had rows changed")
             found.append(batch.select(list(columns)))
@@ -96,6 +81,19 @@ def inserted(opened: OpenTable, after: int, columns: Sequence[str], most: int) -
         return pa.Table.from_batches(found).cast(schema) if found else schema.empty_table()
     except (DeltaError, pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
+
+
+def _feed(opened: OpenTable, after: int, names: Sequence[str]) -> pa.RecordBatchReader | None:
+    """These columns of the rows that changed after a version; None where the log says that none did."""
+    if "://" not in opened.location:
+        feed = read_feed(Path(opened.location), after, opened.version)
+        if not feed.moved:
+            return None
+        if feed.in_place:
+            raise NoFeedError("had rows deleted in place")
+    quoted = [column(name).duckdb for name in names]
+    stream = opened.delta.load_cdf(starting_version=after + 1, ending_version=opened.version, columns=quoted)
+    return pa.RecordBatchReader.from_stream(stream)
 
 
 def _distinct(found: pa.Table, rows: pa.Table) -> pa.Table:
