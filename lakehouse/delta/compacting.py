@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta.commit import named, quoted
+from lakehouse.delta.commit import named, quoted, set_properties
 from lakehouse.delta.log import actions, commits
 from lakehouse.delta.state import UPKEEP, TableState
 
@@ -25,8 +26,8 @@ LOOSE = 0.2
 """The share of a clustered table's bytes that may lie unclustered."""
 CUBE_BYTES = 1 << 30
 """What was clustered together is left alone from this size on, so that a large table is never rewritten whole."""
-MOST_COLUMNS = 4
-"""By so many columns Delta clusters at most."""
+CLUSTERED_BY = "lakehouse.clusteredBy"
+"""The property that holds by which columns a table was clustered, as a JSON list. Without it: by its key."""
 COMPARED = ("string", "byte", "short", "integer", "long", "float", "double", "date", "timestamp", "decimal")
 """The types of which Delta keeps the least and the largest value of each file."""
 
@@ -48,6 +49,8 @@ class Compaction:
     """Bytes of a file."""
     cluster_by: tuple[str, ...] = ()
     """The columns to cluster by from now on; none where nothing changes."""
+    whole: bool = False
+    """What was clustered by other columns is rewritten too."""
 
 
 def extent(state: TableState) -> Extent:
@@ -55,8 +58,11 @@ def extent(state: TableState) -> Extent:
     return Extent(len(sizes), sum(sizes))
 
 
-def plan_compaction(state: TableState, key: Sequence[str] = (), *, appended: bool = False) -> Compaction:
-    """Look at the files of the newest version. ``key`` are the columns by which rows are looked up and merged."""
+def plan_compaction(
+    state: TableState, key: Sequence[str] = (), cluster_by: Sequence[str] = (), *, appended: bool = False
+) -> Compaction:
+    """Look at the files of the newest version. A large table is clustered by ``cluster_by``, or without it by ``key``;
+    each column must be one that :func:`can_cluster`."""
     names, sizes, rows = (_column(state, name) for name in ("path", "size_bytes", "num_records"))
     known = [(size, count) for size, count in zip(sizes, rows, strict=True) if count]
     target = BRONZE_BYTES
@@ -67,15 +73,17 @@ def plan_compaction(state: TableState, key: Sequence[str] = (), *, appended: boo
     most = max(small.values(), default=0)
     why = f"{sum(small.values())} small files" if most >= SMALL_FILES else ""
     clustered = is_clustered(state)
-    fit = tuple(column for column in key if _compared(state, column))[:MOST_COLUMNS]
-    wanted = fit if not clustered and sum(sizes) > target and not state.table.metadata().partition_columns else ()
+    wanted = tuple(cluster_by or key)
+    again = clustered and wanted != tuple(json.loads(state.properties.get(CLUSTERED_BY, "null")) or key)
+    if sum(sizes) <= target or state.table.metadata().partition_columns or not (again or not clustered):
+        wanted = ()
     if wanted:
         why = "; ".join(filter(None, [why, f"to be clustered by {', '.join(wanted)}"]))
     elif clustered and not why and len(sizes) > 1 and sum(sizes) > target:
         loose = _loose(state)
         if loose > LOOSE * sum(sizes):
             why = f"{loose:,} bytes are not clustered"
-    return Compaction(why, target, wanted)
+    return Compaction(why, target, wanted, whole=again)
 
 
 def compact(session: SparkSession, path: Path, work: Compaction) -> None:
@@ -92,7 +100,16 @@ def compact(session: SparkSession, path: Path, work: Compaction) -> None:
         own.conf.set(name, str(value))
     if work.cluster_by:
         own.sql(f"ALTER TABLE {named(path)} CLUSTER BY ({', '.join(map(quoted, work.cluster_by))})")
-    own.sql(f"OPTIMIZE {named(path)}").collect()
+    own.sql(f"OPTIMIZE {named(path)}{' FULL' * work.whole}").collect()
+    if work.cluster_by:  # at the end: what is killed before is done again
+        set_properties(own, path, {CLUSTERED_BY: json.dumps(work.cluster_by)})
+
+
+def can_cluster(state: TableState, column: str) -> bool:
+    """Whether the table has the column, and Delta keeps its least and largest value in each file."""
+    place = list(state.columns).index(column) if column in state.columns else 99
+    kind = state.columns.get(column, "")
+    return place < 32 and any(f'"{one}' in kind for one in COMPARED) and kind.startswith("PrimitiveType")
 
 
 def is_clustered(state: TableState) -> bool:
@@ -102,12 +119,6 @@ def is_clustered(state: TableState) -> bool:
 def _column(state: TableState, name: str) -> list[Any]:
     """What the log says of each file of the newest version."""
     return list(state.table.get_add_actions(flatten=True).column(name).to_pylist())
-
-
-def _compared(state: TableState, column: str) -> bool:
-    place = list(state.columns).index(column) if column in state.columns else 99
-    kind = state.columns.get(column, "")
-    return place < 32 and any(f'"{one}' in kind for one in COMPARED) and kind.startswith("PrimitiveType")
 
 
 def _loose(state: TableState) -> int:

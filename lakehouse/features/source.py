@@ -137,17 +137,20 @@ class DeltaSource(DataSource):
             kind = opened.schema.field(column).type
             if not pa.types.is_timestamp(kind):
                 raise DefinitionError(f"{self.label}: '{column}' is {kind}, but a time must be a timestamp")
+        schemas = [opened.schema]
         if self.windows is not None:
-            self._window_table(config).check()
+            table = self._window_table(config)
+            table.check()
+            schemas.append(table.events.opened.schema)  # tiles have whole numbers of 64 bits
         opened.require(list(self.field_mapping), f"field_mapping of the source '{self.name}'")
         opened.require(self.columns or (), f"a feature of the source '{self.name}'")
         opened.require(list(self.key_types), f"a key of the source '{self.name}'")
         for column, wanted in self.key_types.items():
-            actual = _value_type(str(opened.schema.field(column).type)).name
-            if wanted not in (actual, ValueType.UNKNOWN.name):
+            actual = [_value_type(str(schema.field(column).type)).name for schema in schemas]
+            if wanted not in (*actual, ValueType.UNKNOWN.name):
                 raise DefinitionError(
-                    f"{self.label}: the key '{column}' is {actual}, but its entity says {wanted}",
-                    hint=f"Give the entity value_type=ValueType.{actual}, or change the table's column.",
+                    f"{self.label}: the key '{column}' is {actual[-1]}, but its entity says {wanted}",
+                    hint=f"Give the entity value_type=ValueType.{actual[-1]}, or change the table's column.",
                 )
 
     def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:

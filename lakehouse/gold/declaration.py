@@ -25,6 +25,7 @@ def table(
     expect: Sequence[Expectation] = (),
     refresh: Literal["all"] | By = "all",
     lookback: timedelta | None = None,
+    cluster_by: str | Sequence[str] = (),
     tags: Sequence[str] = (),
 ) -> Callable[[Callable[..., DataFrame]], Table]:
     """Declare a gold table: the function receives whole silver or gold tables and returns one row per ``key``.
@@ -35,10 +36,21 @@ def table(
     ``refresh`` says what is computed again when an input changed: ``"all"``, or just the values of a column that
     changed, ``by("day")``. That asks that a row depends on rows of its own value only, in all inputs that have the
     column; with ``lookback``, on those of that time before too. Nothing proves it: see docs/gold.md.
+
+    ``cluster_by``: as for a silver table.
     """
 
     def decorate(function: Callable[..., DataFrame]) -> Table:
         keys = [key] if isinstance(key, str) else key
-        return declare("gold", function, key=keys, at=at, expect=expect, refresh=refresh, lookback=lookback, tags=tags)
+        return declare(
+            *("gold", function),
+            key=keys,
+            at=at,
+            expect=expect,
+            refresh=refresh,
+            lookback=lookback,
+            cluster_by=cluster_by,
+            tags=tags,
+        )
 
     return decorate

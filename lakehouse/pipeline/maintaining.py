@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Project
 from lakehouse.delta import TableState, locked, read_state, set_properties
 from lakehouse.delta.cleaning import Litter, find_litter, remove
-from lakehouse.delta.compacting import Compaction, Extent, compact, extent, plan_compaction
+from lakehouse.delta.compacting import Compaction, Extent, can_cluster, compact, extent, plan_compaction
 from lakehouse.delta.log import commits, committed_at
 from lakehouse.delta.pins import Pin, holding, pins
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import DefinitionError, LakehouseError, did_you_mean
 from lakehouse.features.manifest import pins_folder, trained
 from lakehouse.features.pins import published
 from lakehouse.pipeline.report import Event, Listener, Report, Result
@@ -27,6 +27,7 @@ from lakehouse.pipeline.wording import in_words
 from lakehouse.pipeline.workspace import Workspace, clock
 from lakehouse.spark import open_session
 from lakehouse.tables.beside import ORIGIN
+from lakehouse.tables.definition import MOST_CLUSTERED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -177,7 +178,16 @@ def _spare_log(spark: SparkSession, state: TableState, pinned: Iterable[Pin]) ->
 
 def _compaction(workspace: Workspace, address: str, part: str, state: TableState) -> Compaction:
     if part == "table" and not address.startswith("bronze."):
-        return plan_compaction(state, workspace.graph.table(address).key)
+        table = workspace.graph.table(address)
+        for column in table.cluster_by:
+            if not can_cluster(state, column):
+                what = "whose type has no order in Delta" if column in state.columns else "which it does not have"
+                raise DefinitionError(
+                    f"{address}: cluster_by has '{column}', {what}",
+                    hint="" if column in state.columns else did_you_mean(column, state.columns),
+                )
+        key = [column for column in table.key if can_cluster(state, column)]
+        return plan_compaction(state, key[:MOST_CLUSTERED], table.cluster_by)
     return plan_compaction(state, appended=part == "table")
 
 

@@ -24,6 +24,7 @@ def table(
     late_by: Lateness | None = None,
     keep_versions: bool = False,
     expect: Sequence[Expectation] = (),
+    cluster_by: str | Sequence[str] = (),
     tags: Sequence[str] = (),
 ) -> Callable[[Callable[..., DataFrame]], Table]:
     """Declare a silver table: one row per ``key``, the newest of those that landed.
@@ -38,6 +39,9 @@ def table(
     ``except_column_list``. An event that is more than ``late_by`` (a timedelta, or a number where ``sequence_by`` is
     one) behind the newest of the batches before its own is quarantined, in a rebuild too; the default keeps all.
     With ``keep_versions`` rows that were replaced or deleted are kept beside the table, with when they were known.
+
+    ``cluster_by`` names up to four columns by whose values ``lakehouse maintain`` puts the rows of a large table
+    together, such as the event time that window features ask for; by default the key's.
 
     >>> from lakehouse import silver
     >>> from lakehouse.quality import not_null
@@ -54,6 +58,14 @@ def table(
         capture = Capture(
             *(apply_as_deletes, apply_as_truncates, ignore_null_updates, excepted, late_by, keep_versions)  # type: ignore[arg-type]
         )
-        return declare("silver", function, key=keys, expect=expect, sequence_by=sequence_by, capture=capture, tags=tags)
+        return declare(
+            *("silver", function),
+            key=keys,
+            expect=expect,
+            sequence_by=sequence_by,
+            capture=capture,
+            cluster_by=cluster_by,
+            tags=tags,
+        )
 
     return decorate

@@ -25,6 +25,8 @@ Lateness: TypeAlias = "timedelta | int | float"
 Beside = Literal["fold", "versions", "receipts"]
 Layer = Literal["bronze", "silver", "gold"]
 LAYERS: tuple[Layer, ...] = ("bronze", "silver", "gold")
+MOST_CLUSTERED = 4
+"""By so many columns Delta clusters at most."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -94,6 +96,8 @@ class Table:
     """Gold, with ``By``: how far back of its own value of the column a row depends on its inputs."""
     windows: Aggregations | None = None
     """Gold, of ``gold.windows``: the features that its rows, tiles, are for."""
+    cluster_by: tuple[str, ...] = ()
+    """Columns by whose values maintenance puts the rows of a large table together; none: by its key."""
     tags: tuple[str, ...] = ()
     doc: str = ""
     module: str = ""
@@ -141,6 +145,7 @@ def declare(
     at: str | None = None,
     refresh: Literal["all"] | By = "all",
     lookback: timedelta | None = None,
+    cluster_by: str | Sequence[str] = (),
     tags: Sequence[str] = (),
 ) -> Table:
     """Make a :class:`Table` of a function; each parameter's name is the address of a table it receives.
@@ -160,6 +165,11 @@ def declare(
     if isinstance(expect, Expectation) or isinstance(tags, str):
         word = "expect" if isinstance(expect, Expectation) else "tags"
         raise DefinitionError(f"{where}: {word}= takes a list", hint=f"Write {word}=[…].")
+    clustered = (cluster_by,) if isinstance(cluster_by, str) else tuple(cluster_by)
+    if len(clustered) > MOST_CLUSTERED or len(set(clustered)) != len(clustered) or "" in clustered:
+        raise DefinitionError(
+            f"{where}: cluster_by={list(clustered)!r} must name up to {MOST_CLUSTERED} different columns"
+        )
     innermost = inspect.unwrap(function)
     while isinstance(innermost, partial):
         innermost = innermost.func
@@ -176,6 +186,7 @@ def declare(
         at=at,
         refresh=refresh,
         lookback=lookback,
+        cluster_by=clustered,
         tags=tuple(tags),
         doc=inspect.getdoc(function) or "",
         module=function.__module__,

@@ -184,6 +184,42 @@ def test_clustered_by_key_a_table_is_still_plain_files(
     agree(project.root, rows + more)
 
 
+def test_clustered_by_what_its_definition_says(
+    shop: tuple[Project, list[Row]], monkeypatch: pytest.MonkeyPatch, make_project: Any
+) -> None:
+    """Whoever says so later gets it later; the table is not rebuilt for it."""
+    project, rows = shop
+    monkeypatch.setattr("lakehouse.delta.compacting.LEAST_BYTES", 500)
+    monkeypatch.setattr("lakehouse.delta.compacting.MOST_ROWS", 2)
+    path = project.path("silver.orders")
+
+    def by(columns: str) -> str:
+        nonlocal project
+        declared = '@silver.table(key="id", sequence_by="seq"'
+        assert declared in PUBLISHED
+        project = make_project(SOURCES, PUBLISHED.replace(declared, f"{declared}, cluster_by={columns}"))
+        assert {step.action for step in plan(project).steps} == {"unchanged"}
+        return maintain(project, select=["silver.orders"], now=later()).results[0].note
+
+    def spread(column: str) -> float:
+        """How much of all values the files have, on an average."""
+        files = pa.table(DeltaTable(str(path)).get_add_actions(flatten=True)).to_pylist()
+        values = sorted({row[column] for row in DeltaTable(str(path)).to_pyarrow_table().to_pylist()})
+        ends = [[values.index(file[f"{end}.{column}"]) for end in ("min", "max")] for file in files]
+        return sum(high - low + 1 for low, high in ends) / len(ends) / len(values)
+
+    assert "to be clustered by id" in kept(project, select=["silver.orders"], now=later()).results[0].note
+    before = spread("customer"), spread("id")
+    assert "to be clustered by customer" in by('"customer"')
+    assert spread("customer") < before[0] and spread("id") > before[1]
+    assert "cluster" not in by('["customer"]')
+    assert "to be clustered by seq, id" in by('["seq", "id"]')
+    agree(project.root, rows)
+    assert by('"amonut"') == "silver.orders: cluster_by has 'amonut', which it does not have"
+    assert "to be clustered by id" in by("()")
+    agree(project.root, rows)
+
+
 @pytest.mark.torture
 def test_a_thousand_batches(spark: Any, make_project: Any) -> None:
     """A batch lands each round, every tenth is built, every fiftieth maintained: files and log do not grow."""

@@ -34,7 +34,8 @@ def test_all_ways_agree(definition: Any) -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("definition", ALL, ids=lambda one: one.name)
 def test_all_ways_agree_on_many_streams(definition: Any) -> None:
-    check_windows(definition, schema=SCHEMA, seeds=range(2, 300))
+    """Five thousand streams and definitions, with those above."""
+    check_windows(definition, schema=SCHEMA, seeds=range(2, 1000))
 
 
 def found(definition: Any, seeds: Sequence[int] = range(6)) -> str:

@@ -142,7 +142,10 @@ def store_of(folder: Path, views: Sequence[Any]) -> FeatureStore:
         provider="local",
         registry=str(folder / "registry.db"),
         offline_store={"type": "lakehouse.features.offline_store.DeltaOfflineStore", "project": str(folder)},
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        online_store={
+            "type": "lakehouse.online.sqlite.SqliteOnlineStore",
+            "path": str(folder / "online.db"),
+        },
         entity_key_serialization_version=3,
         coerce_tz_aware=False,
     )

@@ -12,18 +12,22 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from feast import Entity
 from feast.value_type import ValueType
 
 from lakehouse import gold
 from lakehouse.errors import DefinitionError
+from lakehouse.features.engine import publish_view
 from lakehouse.features.events import Events
 from lakehouse.features.reading import OpenTable, open_table
+from lakehouse.features.windowed import WindowTable
 from lakehouse.gold.aggregates import Wish
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.answers import answers
 from lakehouse.kernels.measures import check_measures
 from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.kinds import PlainConversion
+from tests.windows import streams
 from tests.windows.test_verifying import NOW, build, event
 from tests.windows.world import DAY, HOUR, START, US, World
 
@@ -202,3 +206,29 @@ def test_the_times_that_entity_rows_may_have(world: World) -> None:
 def test_entity_rows_that_are_none(world: World, rows: Any, says: str) -> None:
     with pytest.raises(EntityRowsError, match=says):
         world.store().get_online_features(["load:count_1h"], rows)
+
+
+def test_an_entity_is_of_32_or_of_64_bits_as_its_events_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WindowTable, "require_fit", lambda self: None)  # no build is there to say what tiles are for
+    answers = []
+    for kind in (ValueType.INT64, ValueType.INT32):
+        monkeypatch.setattr(streams, "J", Entity(name="j", join_keys=["j"], value_type=kind))
+        store, given = streams.streams(tmp_path / kind.name, 3, 4)
+        now, keys = START + 4 * DAY, [*streams.KEYS, "new"] * 3
+        asked = {"k": keys, "j": [1, 2, -(2**31)] * (len(keys) // 3)}
+        for one in given:
+            publish_view(store.config, store.provider.online_store, store.get_feature_view(one.view.name), now)
+            references = [f"{one.view.name}:{feature.name}" for feature in one.told.features]
+            entity = {name: asked[name] for name in one.told.entity}
+            at = pa.array([now] * len(keys), US)
+            trained = store.get_historical_features(pa.table({**entity, "event_timestamp": at}), references).to_arrow()
+            served = store.get_online_features(references, {**entity, "event_timestamp": at.to_pylist()}).to_dict()
+            for feature in one.told.features:
+                values = trained[feature.name].to_pylist(maps_as_pydicts="strict" if one.told.bucket else None)
+                assert repr(values) == repr(served[feature.name])
+                answers.append(values)
+    assert sum(one not in (None, 0, [], {}) for values in answers for one in values) > 100
+    assert repr(answers[: len(answers) // 2]) == repr(answers[len(answers) // 2 :])
+    monkeypatch.setattr(streams, "J", Entity(name="j", join_keys=["j"], value_type=ValueType.STRING))
+    with pytest.raises(DefinitionError, match="the key 'j' is INT32, but its entity says STRING"):
+        streams.streams(tmp_path / "text", 3, 4)
