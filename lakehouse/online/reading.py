@@ -27,6 +27,9 @@ from lakehouse.online.windows import slid
 ABSENT: Any = object()
 """Stands for a feature that a record has not: it was made before the feature was added."""
 
+COLUMN = partial(tuple.__new__, Column)
+"""Makes a Column of a tuple, many times as fast as by its name."""
+
 Read = tuple[Sequence[int], Sequence[Any], bool]
 """Event times, a column of values for each feature that is asked, and whether ABSENT may be among them."""
 
@@ -58,7 +61,7 @@ class Records:
             for column in values:
                 for row in hidden:
                     column[row] = None
-        columns = map(Column, part.names, values, part.conversions, repeat(statuses), repeat(events))
+        columns = map(COLUMN, zip(part.names, values, part.conversions, repeat(statuses), repeat(events), strict=False))
         return list(map(_without_absent, columns) if lacking else columns)
 
     def _together(self, part: Part, records: Sequence[bytes | None], now: int) -> Read | None:

@@ -28,7 +28,7 @@ class RedisOnlineStoreConfig(PackedOnlineStoreConfig):
     publish_timeout_s: float = 30.0
     """The same for a publisher; also how long a publisher that was killed keeps others away."""
     connections: int = 64
-    """How many one process opens at most; all look-ups of an event loop share one."""
+    """How many one process opens for look-ups at most; those of an event loop share one."""
 
 
 class RedisOnlineStore(PackedOnlineStore):

@@ -24,6 +24,7 @@ from redis.exceptions import WatchError
 from lakehouse.errors import LockedError, OnlineStoreError
 from lakehouse.kernels.record import Layout
 from lakehouse.online.address import Address, in_words
+from lakehouse.online.connections import Connections
 from lakehouse.online.leased import AT_ONCE, CURSORS, LAYOUTS, PUSHED, ServerPublication, escaped, name_of
 from lakehouse.online.publication import Asked, Found, Merge
 from lakehouse.online.shared import SharedConnection
@@ -40,6 +41,7 @@ class RecordServer:
         self.address = address
         self.lease_ms = int(publish_timeout_s * 1000)
         self.client = address.connect()
+        self.connections = Connections(address)
         self.slow = address.connect(publish_timeout_s)
         """For what publishers ask, which may take longer than a look-up may."""
         self._now: dict[str, bytes | None] = {}
@@ -50,7 +52,7 @@ class RecordServer:
             while True:
                 known = [self._now.get(view) for view, _ in asked]
                 keys = _wanted(asked, known)
-                found = self._found(asked, known, self.client.mget(keys) if keys else [])
+                found = self._found(asked, known, self.connections.mget(keys) if keys else [])
                 if found is not None:
                     return found
 
@@ -136,7 +138,8 @@ class RecordServer:
         with in_words(self.address):
             if self.address.sentinel is not None:
                 # What is idle may lead to a former master: sentinels are asked anew.
-                self.slow.connection_pool.disconnect(inuse_connections=False)
+                for client in (self.slow, self.client):
+                    client.connection_pool.disconnect(inuse_connections=False)
             if not self.slow.set(lock, token, nx=True, px=first_ms):
                 raise LockedError(
                     f"{view}: another run is publishing to {self.address.shown}",
