@@ -35,7 +35,6 @@ REFRESH_EACH = 50
 def main(folder: Path, kind: str, size: int, port: int, part: str = "") -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
-    from deltalake import write_deltalake
     from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, ValueType
     from feast.types import Float64, Int64
 
@@ -48,6 +47,8 @@ def main(folder: Path, kind: str, size: int, port: int, part: str = "") -> dict[
         return pa.table({"id": ids, "at": times, **{f"f{number}": rng.random(len(ids)) for number in range(width)}})
 
     def write(name: str, rows: pa.Table) -> None:
+        from deltalake import write_deltalake
+
         feed = {"delta.enableChangeDataFeed": "true"}
         write_deltalake(folder / name, rows, mode="append", configuration=feed)
 
