@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from feast import FeatureService, utils
+from feast.errors import FeastError
 from feast.repo_config import RepoConfig
 
+from lakehouse.errors import UsageError, did_you_mean
 from lakehouse.online.request import Request, compile_request
 
 MOST = 1000
@@ -31,6 +33,13 @@ class Compiled:
     """None where they are not known to be all that it was made of."""
     read: Any
     """When the registry that had them was read."""
+
+
+class UnknownFeatureError(UsageError, FeastError):
+    """A feature that its view has not; Feast's server answers it as it does a view that is not there."""
+
+    def http_status_code(self) -> int:
+        return 404
 
 
 class CompiledRequests:
@@ -59,7 +68,10 @@ class CompiledRequests:
     ) -> Request:
         registry.list_saved_datasets(project, allow_cache=True)
         read, proto = (getattr(registry, f"cached_registry_proto{part}", None) for part in ("_created", ""))
-        context = utils._get_cached_request_context(registry, project, features, full_names)
+        try:
+            context = utils._get_cached_request_context(registry, project, features, full_names)
+        except KeyError as error:
+            raise _unknown(registry, project, features, error) from error
         request = compile_request(config, context, full_names)
         if read is not None:
             if len(self._known) >= MOST:
@@ -69,6 +81,17 @@ class CompiledRequests:
             definitions = None if versioned else _definitions(proto, project, request, service)
             self._known[asked] = Compiled(request, service, definitions, read)
         return request
+
+
+def _unknown(registry: Any, project: str, references: Any, error: KeyError) -> Exception:
+    """What to say where Feast found no feature of a name."""
+    for reference in references if isinstance(references, list) else ():
+        name, _, feature = reference.rpartition(":")
+        view = registry.get_any_feature_view(name.partition("@")[0], project, allow_cache=True)
+        known = [field.name for field in view.features]
+        if feature not in known:
+            return UnknownFeatureError(f"'{name}' has no feature '{feature}'", hint=did_you_mean(feature, known))
+    return error
 
 
 def _definitions(proto: Any, project: str, request: Request, service: FeatureService | None) -> list[bytes]:
