@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast.value_type import ValueType
 
 from lakehouse.features.declared import fits
 from lakehouse.features.retrieval import Wanted
 from lakehouse.features.verifying_log import Served, entity_rows_of
 from lakehouse.features.verifying_replay import Replay, Trained
+from lakehouse.features.windowed import reached
+from lakehouse.kernels.aggregations import EVENTS
+from lakehouse.online.kinds import ticks
 from lakehouse.online.response import EXPIRED
 
 Outcome = Literal["equal", "different", "missing", "extra"]
@@ -37,13 +42,15 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
-    return bool(one == other)
+    return bool(one == other) and (one != 0 or str(one) == str(other))  # of two zeros each is another value
 
 
 def alike(one: Any, other: Any) -> bool:
     """Whether they are the same value, whatever their types."""
     if one is None or other is None:
         return one is other
+    if isinstance(one, float) and isinstance(other, float):
+        return same(one, other)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
@@ -109,7 +116,7 @@ class Causes:
                 if place in lagging and name in differing(vectors[place], lagging[place]):
                     cause = LAG
                 else:
-                    cause = LATE if late else DEFINITION if made_otherwise else CORRECTION
+                    cause = LATE if name in late else DEFINITION if made_otherwise else CORRECTION
                 causes[place][name] = cause
         return causes
 
@@ -126,31 +133,45 @@ class Causes:
             found |= {place: one for (place, _), one in zip(group, trained, strict=True)}
         return found
 
-    def _later(self, vectors: Sequence[Served], wanted: Wanted, pairs: Sequence[tuple[Trained, Trained]]) -> list[bool]:
-        """Whether something came that was not there: an event, or a row that is later than the one that was seen."""
+    def _later(
+        self, vectors: Sequence[Served], wanted: Wanted, pairs: Sequence[tuple[Trained, Trained]]
+    ) -> list[set[str]]:
+        """The features of each vector for which something came that was not there: an event that counts for it, or a
+        row that is later than the one that was seen."""
         if wanted.windows is None:
-            return [_is_later(before.event, after.event) for before, after in pairs]
+            return [set(one.features) if _is_later(one.event, other.event) else set() for one, other in pairs]
         if not vectors:
             return []
         before, after = (self._events(vectors, one) for one in (wanted, self.replay.newest))
-        return [more > fewer for fewer, more in zip(before, after, strict=True)]
+        return [
+            {name for name, more in now.items() if more > then[name]} for then, now in zip(before, after, strict=True)
+        ]
 
-    def _events(self, vectors: Sequence[Served], wanted: Wanted) -> list[int]:
-        """How many events of its key each vector had before its moment, those included that count for nothing."""
+    def _events(self, vectors: Sequence[Served], wanted: Wanted) -> list[dict[str, int]]:
+        """How many events of its key each feature's window held at the moment of each vector, of those with a value."""
         assert wanted.windows is not None
         events, rows = wanted.windows.events, entity_rows_of(self.replay.view, vectors).table
         told, stored = events.told, {own: rows.column(name) for name, own in wanted.keys.items()}
         asked = [stored[name] for name in told.entity]
-        last = max(one.at for one in vectors)
-        table = events.opened.read([*told.entity, told.at], time=told.at, end=last, keys=events.bounds(asked))
+        moments = [ticks(one.at) for one in vectors]
+        starts = {one.name: one.span.start(np.array(moments)).tolist() for one in told.features}
+        table = events.read(asked, (reached(told, min(one.at for one in vectors)), max(one.at for one in vectors)))
+        at = table.column(told.at).cast(pa.int64())
         wished = list(zip(*(column.to_pylist() for column in asked), strict=True))
-        times: dict[tuple[Any, ...], list[datetime]] = {key: [] for key in wished}
-        for *key, at in zip(*(table.column(name).to_pylist() for name in (*told.entity, told.at)), strict=True):
-            if tuple(key) in times and at is not None:
-                times[tuple(key)].append(at)
-        for own in times.values():
-            own.sort()
-        return [bisect_left(times[key], one.at) for key, one in zip(wished, vectors, strict=True)]
+        of_events = list(zip(*(table.column(name).to_pylist() for name in told.entity), strict=True))
+        counts: list[dict[str, int]] = [{} for _ in vectors]
+        for one in told.features:
+            known = at if one.measure == EVENTS else pc.if_else(pc.is_valid(table.column(one.measure)), at, None)
+            times: dict[tuple[Any, ...], list[int]] = {key: [] for key in wished}
+            for key, time in zip(of_events, known.to_pylist(), strict=True):
+                if key in times and time is not None:
+                    times[key].append(time)
+            for own in times.values():
+                own.sort()
+            for place, key in enumerate(wished):
+                first, after = (bisect_left(times[key], end) for end in (starts[one.name][place], moments[place]))
+                counts[place][one.name] = after - first
+        return counts
 
 
 def differing(vector: Served, trained: Trained) -> list[str]:

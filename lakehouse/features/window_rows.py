@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.errors import DefinitionError
 from lakehouse.features.changed import NoFeedError, changes
 from lakehouse.features.cursor import Cursor
 from lakehouse.features.reading import not_before
@@ -22,7 +22,6 @@ from lakehouse.kernels.keys import Ints, is_whole
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.kernels.slides import Plan
 from lakehouse.kernels.tiles import tile_columns
-from lakehouse.kernels.times import UTC_TIME
 from lakehouse.online.kinds import ticks
 
 
@@ -59,17 +58,12 @@ class WindowRows(ViewRows):
         return {"events_id": events.id, "events": events.version, "horizon": ticks(self.now)}
 
     def with_stirred(self, keys: pa.Table, before: Cursor) -> pa.Table:
-        """Those too that have, or had, an event dated after the last publish that changed since: records hold these
-        one by one, and a tile may stay as it is where one moves within it."""
+        """Those too of which an event changed: a record holds those that were dated after its publish one by one, and a
+        tile stays as it is where one moves within it."""
         events, told = self.table.events.opened, self.table.told
-        if before.events is None or before.horizon is None or before.events > events.version:
+        if before.events is None or before.events > events.version:
             raise NoFeedError("does not say which events were published")
-        changed = changes(events, before.events, told.entity, [*told.entity, told.at])
-        own = changed.keys
-        if changed.rows is not None:
-            at = pc.fill_null(changed.rows.column(told.at).cast(UTC_TIME).cast(pa.int64()), -(2**62))
-            own = changed.rows.filter(pc.greater_equal(at, before.horizon)).select(list(told.entity))
-        own = own.select(keys.column_names).cast(keys.schema)
+        own = changes(events, before.events, told.entity, told.entity).keys.select(keys.column_names).cast(keys.schema)
         every = pa.concat_tables([keys, own.filter(is_whole(own.columns))])
         return every.group_by(every.column_names, use_threads=False).aggregate([])
 
@@ -102,7 +96,10 @@ class WindowRows(ViewRows):
             places = {key: spot for spot, key in enumerate(keys)}
             spots = [places.get(key, -1) for key in self.encoded(self._ahead).to_pylist()]
             ahead = self._ahead, np.array(spots, np.int64)
-        rows = rows_of(self.plan, (tiles, codes), ahead, now, len(keys), types)
+        try:
+            rows = rows_of(self.plan, (tiles, codes), ahead, now, len(keys), types)
+        except DefinitionError as error:  # a sum that is too large, now or when the first events have left the window
+            raise DefinitionError(f"{self.view.name}: from now on {error.message}", hint=error.hint) from error
         kept = [spot for spot, own in enumerate(rows) if own]
         flat = [one for spot in kept for one in rows[spot]]
         counts = np.array([len(rows[spot]) for spot in kept], np.int64)

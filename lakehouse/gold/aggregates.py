@@ -80,8 +80,8 @@ def last_n(column: str, n: int, *, over: Length | Sequence[Length], name: str | 
 def _wish(kind: Kind, value: str, over: Any, name: str | None, most: int = 1) -> Wish:
     one = isinstance(over, str | timedelta) or not isinstance(over, Iterable)
     lengths = () if over is None else (over,) if one else tuple(over)
-    if over is not None and not lengths:
-        raise DefinitionError(f"{kind}({value!r}): over=[] names no window", hint='Such as over="7d".')
+    if None in lengths or (not lengths and (over is not None or kind not in ("first", "last"))):
+        raise DefinitionError(f"{kind}({value!r}): over={over!r} names no window", hint='Such as over="7d".')
     if not (name is None or isinstance(name, str)):
         raise DefinitionError(f"{kind}({value!r}): name={name!r} is no name")
     return Wish(kind, value, lengths, name, most)

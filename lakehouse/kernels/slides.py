@@ -157,11 +157,13 @@ def _slides(
             parts.append(_numbers(first, np.ones(keys, np.int64)))
             parts.append(_numbers(number - np.repeat(first, sizes), sizes))
         for field in fields:
-            asked = [one.span for one in told.features if field in plan.needed(one)]
+            users = [one for one in told.features if field in plan.needed(one)]
+            asked = [one.span for one in users]
             reached = np.ones(len(held.first), np.bool_)
             if hop_s > 0:  # else a sum that nobody can ask for might be too large
                 reached = starts[rows] >= max(asked, key=lambda span: span.length or 0).start(at)[codes[rows]]
-            parts += _parts(plan, field, [(items, held)], counts, reached)
+            name = "', '".join(one.name for one in users)
+            parts += _parts(plan, field, name, [(items, held)], counts, reached)
     return _joined(parts, keys), there
 
 
@@ -172,12 +174,12 @@ def nothing(plan: Plan, types: dict[str, pa.DataType]) -> bytes:
 
 
 def _parts(
-    plan: Plan, field: Field, sides: list[Side], counts: Ints, reached: npt.NDArray[np.bool_]
+    plan: Plan, field: Field, name: str, sides: list[Side], counts: Ints, reached: npt.NDArray[np.bool_]
 ) -> Iterator[pa.LargeBinaryArray]:
     if field.kind == TOTAL:
         yield _numbers(rounded_sum(field.measure, sides), counts)
         return
-    one = Aggregation("", field.kind, field.measure, None, 1, field.most)  # type: ignore[arg-type]
+    one = Aggregation(name, field.kind, field.measure, None, 1, field.most)  # type: ignore[arg-type]
     if field.kind in ("count", "sum"):
         values = evaluate(one, [(items, held.take(np.flatnonzero(reached))) for items, held in sides])
         whole = np.zeros(len(reached), np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels.aggregations import Aggregations
+from lakehouse.kernels.aggregations import Aggregation, Aggregations
 from lakehouse.kernels.ahead import Rows, rows_of
 from lakehouse.kernels.buckets import apart
 from lakehouse.kernels.slides import Plan
@@ -65,10 +65,10 @@ class Published:
 
     def _values(self, reader: Slides, packed: bytes, at: int) -> list[Value]:
         values = reader.values(packed, at)
-        return [self._plain(one.measure, value) for one, value in zip(self.told.features, values, strict=True)]
+        return [self._plain(one, value) for one, value in zip(self.told.features, values, strict=True)]
 
-    def _plain(self, measure: str, value: Any) -> Value:
-        if self.plan.kinds.get(measure) != "t" or value is None:
+    def _plain(self, feature: Aggregation, value: Any) -> Value:
+        if self.plan.feature_kind(feature) != "t" or value is None:
             return value
         return [time_of(one) for one in value] if isinstance(value, list) else time_of(value)
 

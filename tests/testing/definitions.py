@@ -95,6 +95,7 @@ others = gold.windows(
         ),
         *(
             gold.last("w"),
+            gold.count("w", over="7d"),
             gold.last_n("b", 2, over="7d"),
             gold.sum("b", over="7d"),
             gold.variance("price", over="28d"),

@@ -77,6 +77,30 @@ def test_an_event_ahead_that_moves_within_its_tile(world: World) -> None:
     assert world.publish(NOW + HOUR).status == "unchanged"
 
 
+def test_one_that_was_ahead_when_its_record_was_made(world: World) -> None:
+    """Its record is older than the last publish, and still has a row for it."""
+    base = NOW.replace(minute=0, second=0, microsecond=0)
+    early, late = base + timedelta(hours=2, minutes=6), base + timedelta(hours=2, minutes=9)
+    world.put(event(100, early))
+    build(world)
+    world.publish(NOW)
+    world.put(event(101, NOW - HOUR, "b"))
+    build(world)
+    assert world.publish(late + HOUR).rows == 1, "that of the other key"
+    world.change([], [event(100, late)])
+    build(world)
+    assert world.publish(late + 2 * HOUR).rows == 1
+    told = world.tables["load"].windows
+    assert told is not None
+    asked = {"k": ["a"], "event_timestamp": [late + 2 * HOUR]}
+    served = world.store().get_online_features(["load:count_1h", "load:s_last"], asked).to_dict()
+    assert (served["count_1h"][0], served["s_last"][0]) == (0, "s100")
+    with pytest.raises(EntityRowsError, match="published as of"):
+        world.store().get_online_features(
+            ["load:count_1h"], {"k": ["a"], "event_timestamp": [early + timedelta(minutes=1)]}
+        )
+
+
 def test_many_events_ahead(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakehouse.kernels.ahead.AT_ONCE", 7)
     world.put(*(event(200 + n, NOW + n * HOUR / 4, "abc"[n % 3]) for n in range(60)))

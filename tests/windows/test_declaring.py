@@ -115,6 +115,10 @@ def test_the_longest_window_and_a_column_with_a_colon() -> None:
     [
         lambda: gold.last_n("s", 0, over="1h"),
         lambda: gold.count(over=[]),
+        lambda: gold.count(over=None),
+        lambda: gold.sum("v", over=[None]),
+        lambda: gold.last("v", over=["1d", None]),
+        lambda: gold.last_n("v", 2, over=None),
         lambda: gold.count(over="1h", name=["a"]),  # type: ignore[arg-type]
     ],
 )

@@ -29,7 +29,7 @@ from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.kinds import PlainConversion
 from tests.windows import streams
 from tests.windows.test_verifying import NOW, build, event
-from tests.windows.world import DAY, HOUR, START, US, World
+from tests.windows.world import DAY, HOUR, SCHEMA, START, US, World
 
 KEYS = {"k": pa.string(), "t": US}
 
@@ -126,6 +126,21 @@ def test_a_sum_beyond_64_bits_is_called_by_its_feature() -> None:
     events = pa.Table.from_pylist(rows, schema=pa.schema({**KEYS, "n": pa.int64(), "m": pa.int64()}))
     with pytest.raises(DefinitionError, match="'much': a sum is 9223372036854775808, beyond 64 bits"):
         answers(told, [pa.array(["a"])], pa.array([START + HOUR], US), events)
+
+
+def test_a_sum_that_will_be_too_large_is_called_by_its_feature_and_view(tmp_path: Path) -> None:
+    """Not yet, but when the first event has left the window."""
+    world = World.make(tmp_path, online={"type": "lakehouse.online.sqlite.SqliteOnlineStore", "path": "../o.db"})
+    path = world.project.folder / "depot" / "tables.py"
+    path.write_text(path.read_text().replace('sum("n", over="1d")', 'sum("n", over="7d")'))
+    values = {6: -(2**62), 5: 2**62, 4: 2**62}
+    rows = [{**event(days, NOW - days * DAY, 0.5, "a"), "n": value} for days, value in values.items()]
+    write_deltalake(str(world.events), pa.Table.from_pylist(rows, schema=SCHEMA.set(5, pa.field("n", pa.int64()))))
+    build(world)
+    build(world, "by_shop")
+    world.apply()
+    with pytest.raises(DefinitionError, match="load: from now on 'n_sum_7d': a sum is 9223372036854775808, beyond 64"):
+        world.publish(NOW)
 
 
 @pytest.mark.parametrize(

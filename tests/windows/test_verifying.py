@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
@@ -15,6 +16,8 @@ from lakehouse.delta.feed import FEED
 from lakehouse.features.events import Events
 from lakehouse.features.reading import open_table
 from lakehouse.features.verifying import Verified, verify
+from lakehouse.kernels.aggregations import HOP
+from lakehouse.kernels.aggregations import START as TILE_START
 from lakehouse.kernels.tiles import tiles_of
 from lakehouse.tables.notes import made_from, noted
 from tests.windows.world import DAY, HOUR, START, TABLES, Row, World
@@ -38,10 +41,33 @@ def build(world: World, name: str = "load") -> None:
     # Here another definition leaves the id as it is, so each build has a cursor of its own.
     cursor = events.version + 1000 * (DeltaTable(place).version() + 1 if place.exists() else 0)
     done = CommitProperties(app_transactions=[Transaction(origin, cursor)])
-    write_deltalake(place, tiles, mode="overwrite", configuration={FEED: "true"}, commit_properties=done)
+    tiles = _new_ones(place, tiles, [*told.keys, HOP, TILE_START]) if place.exists() else tiles
+    write_deltalake(place, tiles, mode="append", configuration={FEED: "true"}, commit_properties=done)
     receipt = {"_kind": "receipt", "_batch": cursor}
     receipt["_receipt"] = json.dumps({"versions": {"silver.events": events.version}, "windows": told.text})
     write_deltalake(str(world.project.state(address)), noted([receipt], origin), mode="append")
+
+
+def _new_ones(place: Path, tiles: pa.Table, key: list[str]) -> pa.Table:
+    """Deletes the tiles that went or became others; what is left to add. So the feed has what changed, no more."""
+
+    def by_key(table: pa.Table) -> dict[tuple[Any, ...], str]:
+        return {tuple(row[name] for name in key): repr(row) for row in table.to_pylist()}
+
+    def asked(row: tuple[Any, ...]) -> str:
+        values = zip(key, row, strict=True)
+        return " and ".join(f"{name} is null" if one is None else f"{name} = {_sql(one)}" for name, one in values)
+
+    delta = DeltaTable(place)
+    before, after = (by_key(table.select(tiles.column_names)) for table in (delta.to_pyarrow_table(), tiles))
+    gone = [row for row, text in before.items() if after.get(row) != text]
+    if gone:
+        delta.delete(" or ".join(f"({asked(row)})" for row in gone))
+    return tiles.filter(pa.array([before.get(row) != text for row, text in after.items()], pa.bool_()))
+
+
+def _sql(value: Any) -> str:
+    return str(value) if isinstance(value, int) else f"'{value.isoformat() if isinstance(value, datetime) else value}'"
 
 
 @pytest.fixture
@@ -115,6 +141,23 @@ def test_an_event_that_came_late_and_one_that_was_corrected(world: World) -> Non
     assert found.equal
     assert named(found)["correction"] == ["n_sum_1d"]
     assert {one.vector.keys["k"] for one in found.differences if one.cause == "correction"} == {"b"}
+
+
+def test_what_does_not_count_for_a_feature_is_not_why_it_differs(world: World) -> None:
+    """A correction, and events that came: before the window, and one that the definition leaves out."""
+    serve(world, "load", "b", at=NOW + HOUR)
+    serve(world, "by_shop", "b", at=NOW + HOUR)
+    last = max((row for row in world.rows.values() if row["k"] == "b"), key=lambda row: row["t"])
+    came = [event(500, START - 60 * DAY, 0.3, "b"), {**event(501, NOW - HOUR, 0.3, "a"), "n": 3}]
+    came.append({**event(502, NOW - 3 * DAY, 0.3, "b"), "n": 3, "v": None})
+    world.change([], [{**last, "n": 77, "v": 0.75}, *came])
+    for name in ("load", "by_shop"):
+        build(world, name)
+    found = verified(world)
+    assert found.equal
+    causes = {(one.vector.view, one.feature): one.cause for one in found.differences}
+    assert causes["load", "n_sum_1d"] == causes["load", "v_mean_7d"] == causes["by_shop", "v_mean_1d"] == "correction"
+    assert causes["load", "count_7d"] == "late data"
 
 
 def test_a_publish_that_lags_and_a_definition_that_was_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
