@@ -77,15 +77,7 @@ class Reader:
 
     def moments(self, record: bytes) -> list[int]:
         """The event times of a record's rows, in order. Raises StorageError for bytes that are no record."""
-        found, at = [], HEADER.size
-        try:
-            while at < len(record):
-                event, _, length = ROW.unpack_from(record, at)
-                found.append(int(event))
-                at += ROW.size + length
-        except struct.error as error:
-            raise torn(record) from error
-        return found
+        return [event for event, _ in _times(record)]
 
     def _due(self, record: bytes, rows: int, now: int) -> tuple[int, int, Sequence[Any]] | None:
         at = HEADER.size
@@ -126,6 +118,26 @@ class Reader:
         if begin != stop:
             raise ValueError("a row is not as long as it says")
         return opened
+
+
+def supersedes(record: bytes, pushed: bytes, now: int) -> bool:
+    """Whether what was pushed for a key counts no more beside its record: the record has each row of it, or one that is
+    later and due at ``now`` (microseconds since 1970). Raises StorageError for bytes that are no record."""
+    rows = _times(record)
+    return all(any(row >= one and (row[0] == one[0] or row[0] <= now) for row in rows) for one in _times(pushed))
+
+
+def _times(record: bytes) -> list[tuple[int, int]]:
+    """The event and the created time of each row."""
+    found, at = [], HEADER.size
+    try:
+        while at < len(record):
+            event, created, length = ROW.unpack_from(record, at)
+            found.append((event, created))
+            at += ROW.size + length
+    except struct.error as error:
+        raise torn(record) from error
+    return found
 
 
 def _opener(kind: str) -> Any:

@@ -18,8 +18,9 @@ from typing import IO
 from urllib.parse import quote
 
 from lakehouse.errors import FULL_DISK, LockedError, OnlineStoreError
-from lakehouse.kernels.record import HEADER, Layout
-from lakehouse.online.publication import Asked, Found, Merge
+from lakehouse.kernels.record import Layout
+from lakehouse.online.filing import FilePublication, make, table_of
+from lakehouse.online.publication import Asked, Found, Merge, still_pushed
 
 MOST = 500
 """Keys in one question: SQLite takes 32,766 at most, and short ones are prepared once."""
@@ -61,7 +62,7 @@ class RecordFile:
                 for start in range(0, len(keys), MOST):
                     part = keys[start : start + MOST]
                     places = ",".join("?" * len(part))
-                    question = f"SELECT key, record, pushed FROM {_table(view)} WHERE key IN ({places})"
+                    question = f"SELECT key, record, pushed FROM {table_of(view)} WHERE key IN ({places})"
                     found += connection.execute(question, part)
             except sqlite3.OperationalError as error:
                 if "no such table" not in str(error):
@@ -84,12 +85,12 @@ class RecordFile:
     def add(self, view: str) -> None:
         """Make room for a view."""
         with self._writing() as connection:
-            _make(connection, _table(view))
+            make(connection, table_of(view))
 
     def drop(self, view: str) -> None:
         """Forget a view, with its records and its cursor."""
         with self._writing() as connection:
-            for table in (_table(view), _table(view, "next")):
+            for table in (table_of(view), table_of(view, "next")):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
             for table in ("lakehouse_views", "lakehouse_publishers"):
                 connection.execute(f"DELETE FROM {table} WHERE view = ?", (view,))
@@ -97,14 +98,14 @@ class RecordFile:
     def push(self, view: str, layout: Layout, rows: Sequence[tuple[bytes, bytes]], merge: Merge) -> None:
         """Lay pushed rows over the records of their keys, all or none of them."""
         with self._writing() as connection:
-            _make(connection, _table(view))
+            make(connection, table_of(view))
             _know(connection, layout)
             for key, row in rows:
-                question = f"SELECT pushed FROM {_table(view)} WHERE key = ?"
+                question = f"SELECT pushed FROM {table_of(view)} WHERE key = ?"
                 before = connection.execute(question, (key,)).fetchone()
                 merged = merge(before[0] if before else None, row)
                 connection.execute(
-                    f"INSERT INTO {_table(view)} (key, pushed) VALUES (?, ?) "
+                    f"INSERT INTO {table_of(view)} (key, pushed) VALUES (?, ?) "
                     "ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed",
                     (key, merged),
                 )
@@ -120,7 +121,7 @@ class RecordFile:
             _alone(lock, self.path, view)
             publisher = uuid.uuid4().hex
             with self._writing() as connection:
-                _make(connection, _table(view))
+                make(connection, table_of(view))
                 _know(connection, layout)
                 connection.execute("INSERT OR REPLACE INTO lakehouse_publishers VALUES (?, ?)", (view, publisher))
             yield FilePublication(self, view, publisher)
@@ -137,6 +138,7 @@ class RecordFile:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(HEAD)
+        connection.create_function("still_pushed", 2, still_pushed)
         self._own.connection, self._own.file = connection, _identity(self.path)
         return connection
 
@@ -175,86 +177,6 @@ class RecordFile:
             ) from error
 
 
-class FilePublication:
-    """See :class:`lakehouse.online.publication.Publication`. Each call is a transaction.
-
-    Nothing is written once the file is another one, or somebody else publishes the view: what this publisher wrote
-    before may not be in it.
-    """
-
-    ordered = True  # a tree: each of its pages is written once then
-
-    def __init__(self, file: RecordFile, view: str, publisher: str) -> None:
-        self._file = file
-        self._view = view
-        self._into = _table(view)
-        self._publisher = publisher
-
-    @property
-    def cursor(self) -> str | None:
-        with self._file._in_words("read"):
-            connection = self._file._connection()
-            question = "SELECT cursor FROM lakehouse_views WHERE view = ?"
-            row = connection.execute(question, (self._view,)).fetchone() if connection is not None else None
-            return None if row is None else row[0]
-
-    def held(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        return self._file.find([(self._view, keys)])[0][0]
-
-    def mark(self, cursor: str) -> None:
-        with self._own() as connection:
-            self._set(connection, cursor)
-
-    def refresh(self) -> None:
-        self._into = _table(self._view, "next")
-        with self._own() as connection:
-            connection.execute(f"DROP TABLE IF EXISTS {self._into}")
-            _make(connection, self._into)
-
-    def write(self, keys: Sequence[bytes], records: Sequence[bytes]) -> None:
-        rows = sorted(zip(keys, records, strict=True))
-        gone = [row for row in rows if len(row[1]) == HEADER.size]
-        there = [row for row in rows if len(row[1]) > HEADER.size]
-        put = f"INSERT INTO {self._into} (key, record) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET record = "
-        with self._own() as connection:
-            connection.executemany(f"{put} excluded.record", there)
-            connection.executemany(f"{put} excluded.record, pushed = NULL", gone)
-
-    def finish(self, cursor: str) -> None:
-        with self._own() as connection:
-            table = _table(self._view)
-            if self._into != table:
-                # A key that had a row and has none now has left its table, and takes along what was pushed for it.
-                left = f"length(record) > {HEADER.size} AND key NOT IN (SELECT key FROM {self._into})"
-                connection.execute(
-                    f"INSERT INTO {self._into} (key, pushed) SELECT key, pushed FROM {table} WHERE pushed IS NOT NULL "
-                    f"AND NOT coalesce({left}, false) ON CONFLICT (key) DO UPDATE SET pushed = excluded.pushed"
-                )
-                connection.execute(f"DROP TABLE {table}")
-                connection.execute(f"ALTER TABLE {self._into} RENAME TO {table}")
-            self._set(connection, cursor)
-        self._into = _table(self._view)
-        if self.cursor != cursor:
-            raise self._replaced()
-
-    @contextmanager
-    def _own(self) -> Iterator[sqlite3.Connection]:
-        with self._file._writing() as connection:
-            question = "SELECT publisher FROM lakehouse_publishers WHERE view = ?"
-            if connection.execute(question, (self._view,)).fetchone() != (self._publisher,):
-                raise self._replaced()
-            yield connection
-
-    def _replaced(self) -> OnlineStoreError:
-        return OnlineStoreError(
-            f"the online store {self._file.path} does not hold what was just published to it",
-            hint="Did somebody replace or empty it? Publish again.",
-        )
-
-    def _set(self, connection: sqlite3.Connection, cursor: str) -> None:
-        connection.execute("INSERT OR REPLACE INTO lakehouse_views VALUES (?, ?)", (self._view, cursor))
-
-
 def cursors(path: Path) -> dict[str, str]:
     """The cursors of a file that may not be there; it is opened for reading alone. Raises OnlineStoreError."""
     if not path.is_file():
@@ -268,16 +190,6 @@ def cursors(path: Path) -> dict[str, str]:
         raise OnlineStoreError(
             f"the online store {path} can't be read: {error}", hint="Free it, then try again."
         ) from error
-
-
-def _table(view: str, part: str = "records") -> str:
-    return '"' + f"lakehouse_{part}_{view}".replace('"', '""') + '"'
-
-
-def _make(connection: sqlite3.Connection, table: str) -> None:
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, record BLOB, pushed BLOB) WITHOUT ROWID"
-    )
 
 
 def _know(connection: sqlite3.Connection, layout: Layout) -> None:

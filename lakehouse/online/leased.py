@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import WatchError
@@ -11,6 +11,7 @@ from redis.exceptions import WatchError
 from lakehouse.errors import OnlineStoreError
 from lakehouse.kernels.record import HEADER, Layout
 from lakehouse.online.address import in_words
+from lakehouse.online.publication import still_pushed
 
 if TYPE_CHECKING:
     from lakehouse.online.server import RecordServer
@@ -76,6 +77,29 @@ class ServerPublication:
                     pipe.unlink(*gone)
 
             self._fenced(put)
+            if self._generation == self._before:
+                self._done_with(part)
+
+    def _done_with(self, records: Mapping[bytes, bytes]) -> None:
+        """Take away what was pushed for keys and has come into their table since."""
+        server, over = self._server, name_of(self._view, "+:")
+        with in_words(server.address):
+            if not (server.slow.get(name_of(self._view, "now")) or b"").endswith(PUSHED):
+                return
+            names = {over + key: record for key, record in records.items()}
+            pushed = zip(names, server.slow.mget(list(names)), strict=True)
+            if not (there := [name for name, one in pushed if one is not None]):
+                return
+
+            def take(pipe: Any) -> None:
+                self._check(pipe)
+                pairs = list(zip(there, pipe.mget(there), strict=True))
+                pipe.multi()
+                for name, one in pairs:
+                    if one is not None and still_pushed(names[name], one) is None:
+                        pipe.unlink(name)
+
+            server.watched([self._lock, *there], take)
 
     def finish(self, cursor: str) -> None:
         now, generations = name_of(self._view, "now"), name_of(self._view, "generations")
@@ -100,9 +124,23 @@ class ServerPublication:
                 hint="Was it flushed? Publish again.",
             )
         with in_words(self._server.address):
+            if self._generation != self._before:
+                self._done_with_all()
             for old in self._server.slow.smembers(generations) - {self._generation}:
                 for _ in self._forgotten(old):
                     pass  # the view is published: nobody needs the lock for this
+
+    def _done_with_all(self) -> None:
+        """The same for all keys, after a full refresh."""
+        over, own = (_name_prefix(self._view, part) for part in (b"+", self._generation))
+        if not (self._server.slow.get(name_of(self._view, "now")) or b"").endswith(PUSHED):
+            return
+        for names in self._server.named(over):
+            self._renew()
+            for start in range(0, len(names), AT_ONCE):
+                keys = [name[len(over) :] for name in names[start : start + AT_ONCE]]
+                records = zip(keys, self._server.slow.mget([own + key for key in keys]), strict=True)
+                self._done_with({key: record for key, record in records if record is not None})
 
     def _left(self) -> list[bytes]:
         """What was pushed for keys that had a row before a full refresh, and have none now."""

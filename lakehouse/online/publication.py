@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from lakehouse.kernels.reader import supersedes
 from lakehouse.kernels.record import Layout
 
 Asked = tuple[str, Sequence[bytes]]
@@ -79,3 +81,8 @@ class Holder(Protocol):
 
     def publication(self, view: str, layout: Layout) -> AbstractContextManager[Publication]:
         """Publish a view. Raises LockedError where somebody else does."""
+
+
+def still_pushed(record: bytes, pushed: bytes) -> bytes | None:
+    """What was pushed for a key, beside the record that is published for it; None where it has come into the table."""
+    return None if supersedes(record, pushed, time.time_ns() // 1000) else pushed
