@@ -122,7 +122,10 @@ def rebuild(project: Project, name: str) -> TrainingSet:
         except VersionGoneError as error:
             error.hint = _instead(project, folder, name)
             raise
-    return TrainingSet(made.rows, entities, manifest, project, tables.places)
+    rows, names = made.rows, [column["name"] for column in manifest.columns]
+    if {*names} == {*rows.column_names}:
+        rows = rows.select(names)  # Feast hands on what on-demand views are made of in an order that chance decides
+    return TrainingSet(rows, entities, manifest, project, tables.places)
 
 
 def verify(project: Project, name: str) -> Verified:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import linecache
 import os
 import sqlite3
 import sys
@@ -203,7 +204,12 @@ def _definitions(folder: Path) -> RepoContents:
 
 
 def _forget(folder: Path, names: set[str] | None = None) -> None:
-    """Drop modules of the folder, and those that would hide its files: another project has a definitions.py too."""
+    """Drop modules of the folder, and those that would hide its files: another project has a definitions.py too.
+
+    And the text of its files, of which Feast keeps the code of on-demand views.
+    """
+    for name in [name for name in linecache.cache if Path(name).is_relative_to(folder)]:
+        del linecache.cache[name]
     files = {path.stem for path in folder.glob("*.py")}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

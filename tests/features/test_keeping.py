@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,10 +18,11 @@ from lakehouse.config import Project
 from lakehouse.delta.cleaning import find_litter, remove
 from lakehouse.delta.state import read_state
 from lakehouse.errors import StorageError, UsageError, VersionGoneError
+from lakehouse.features import keeping
 from lakehouse.features.keeping import rebuild, verify
 from lakehouse.features.manifest import MANIFEST, ROWS, folder_of, forget, names, read_manifest, trained
 from lakehouse.features.repository import apply
-from lakehouse.features.training import training_set
+from lakehouse.features.training import Built, build, training_set
 from tests.features.conftest import DAY, DEFINITIONS, DELAYS, LOADS, START, day, delays, write
 from tests.features.sets import FEATURES, ask, begin_again
 
@@ -208,3 +211,16 @@ def test_names_and_sets_that_are_not_there(project: Project) -> None:
         verify(project, "kpet")
     with pytest.raises(UsageError, match="no training set 'kpet'\n.*'kept'"):
         forget(project, "kpet")
+
+
+def test_the_columns_come_back_as_they_stood(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an on-demand view is made of comes in another order in another process."""
+    made = training_set(ask([3]), ["over_mean", "route_load:flights"], project=project).keep("ordered")
+
+    def otherwise(*given: Any, **named: Any) -> Built:
+        built = build(*given, **named)
+        return replace(built, rows=built.rows.select(built.rows.column_names[::-1]))
+
+    monkeypatch.setattr(keeping, "build", otherwise)
+    assert rebuild(project, "ordered").rows.equals(made.rows)
+    assert verify(project, "ordered").equal

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from lakehouse.config import Project, load_project
 from lakehouse.errors import ConfigError, DefinitionError
 from lakehouse.features.repository import apply, open_store
-from tests.features.conftest import make_project
+from tests.features.conftest import DEFINITIONS, make_project
 
 
 def feast(folder: Path, *words: str) -> str:
@@ -83,3 +83,13 @@ def test_a_misspelt_setting_is_refused(project: Project, part: str, name: str, t
     file.write_text(yaml.safe_dump(settings))
     with pytest.raises(DefinitionError, match=name):
         open_store(load_project(folder))
+
+
+def test_an_on_demand_view_that_is_changed_is_applied_in_the_same_process(tmp_path: Path) -> None:
+    """Feast keeps its code as text, which Python remembers by the file's name."""
+    project = make_project(tmp_path)
+    for way in ('rows["minutes"] - rows["mean"]', 'rows["minutes"] * 7 + rows["mean"]', 'rows["mean"]'):
+        (project.features / "definitions.py").write_text(DEFINITIONS.replace('rows["minutes"] - rows["mean"]', way))
+        assert apply(project).status == "done"
+        view = open_store(project).get_on_demand_feature_view("over_mean")
+        assert way in view.feature_transformation.udf_string
