@@ -15,6 +15,7 @@ from types import ModuleType
 
 from lakehouse.errors import DefinitionError, LakehouseError, did_you_mean
 from lakehouse.tables.definition import LAYERS, Table
+from lakehouse.tables.syntax import parsed
 
 
 def tables_in(module: str, folder: Path | None = None) -> tuple[Table, ...]:
@@ -190,7 +191,7 @@ def _shadowed(module: ModuleType, folder: Path | None) -> Iterator[str]:
         return
     source = getattr(module.__loader__, "get_source", lambda name: None)(module.__name__)
     lines: dict[str, int] = {}
-    for node in ast.parse(source or "").body:
+    for node in parsed(source or "").body:
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             line = node.decorator_list[0].lineno
             if node.name in lines and isinstance(vars(module).get(node.name), Table):

@@ -6,11 +6,15 @@ import ast
 import importlib.util
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from types import CodeType
 
+TRIES = 20
+PARSING = Lock()
 _FOREIGN = {"site-packages", "dist-packages"}
 _SKIPPED = {"ctx", "kind", "type_comment", "type_ignores"}
 _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -100,7 +104,7 @@ class Modules:
         if path.is_dir():
             return Module(name, ast.Module(body=[], type_ignores=[]), is_package=True)
         source = importlib.util.decode_source(path.read_bytes())
-        return Module(name, ast.parse(source, str(path)), path.name == "__init__.py")
+        return Module(name, parsed(source, str(path)), path.name == "__init__.py")
 
     def _path(self, name: str) -> Path | None:
         if not name or name.partition(".")[0] == "lakehouse":
@@ -118,6 +122,18 @@ class Modules:
         """Whether a file is the project's; what is installed in an environment below its folder is not."""
         path = path.resolve()
         return path.is_relative_to(self.folder) and not _FOREIGN & {*path.relative_to(self.folder).parts}
+
+
+def parsed(source: str, file: str = "<unknown>") -> ast.Module:
+    """The syntax of a module. Raises SyntaxError.
+
+    Python 3.11 counts how deep it is for all threads at once: where two parse at a time, it may take that for a mistake
+    of its own (SystemError).
+    """
+    for _ in range(TRIES):
+        with suppress(SystemError), PARSING:
+            return ast.parse(source, file)
+    return ast.parse(source, file)
 
 
 def imports_in(tree: ast.AST, module: Module) -> Iterator[tuple[str, list[Import]]]:

@@ -157,17 +157,6 @@ def test_keys_that_do_not_fit(ours: FeatureStore) -> None:
         ours.get_online_features(["two:a"], [{"id": 1, "sub": 1}])
 
 
-def test_a_feature_that_its_view_has_not(ours: FeatureStore) -> None:
-    """Feast's own message names no other feature, and its server answers a bare KeyError with the status 500."""
-    for reference, said in (
-        ("one:bb", "'one' has no feature 'bb'\n  Did you mean 'b'"),
-        ("one@latest:zz", "feature 'zz'"),
-    ):
-        with pytest.raises(UsageError, match=said) as caught:
-            ours.get_online_features([reference], [{"id": 1}])
-        assert isinstance(caught.value, FeastError) and caught.value.http_status_code() == 404
-
-
 def test_keys_of_other_kinds_that_are_equal(ours: FeatureStore) -> None:
     """As in training: a double that holds a whole number, and what pandas and numpy have for numbers and for null."""
     keys = [2.0, np.int32(3), np.float32(1), Decimal(3), None, float("nan"), pd.NA, np.uint8(1)]

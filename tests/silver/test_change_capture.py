@@ -83,7 +83,9 @@ def as_row(row: dict[str, Any]) -> Row:
     return (row["id"], row["seq"], row["word"], written(row["number"]))
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(2, 52))])
+@pytest.mark.parametrize(
+    "seed", [3, *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(1, 52) if seed != 3)]
+)
 def test_batch_by_batch(spark: Any, make_project: Any, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """The quick one is killed in its second batch too."""
     project = make_project(SOURCES, TABLES)
