@@ -153,10 +153,10 @@ class Records:
         found = json.loads(self._cursors().get(view) or "{}").get("horizon")
         return None if found is None else int(found)
 
-    @property
-    def new(self) -> bool:
-        """Whether no layout is known yet."""
-        return not self._readers
+    def lacks(self, found: Sequence[Found]) -> bool:
+        """Whether the first record of a view is of a layout that is not known yet."""
+        firsts = (next(filter(None, records), None) for records, _ in found)
+        return any(first is not None and layout_of(first) not in self._readers for first in firsts)
 
     def learn(self) -> None:
         """Ask for the layouts. Raises OnlineStoreError."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 from feast import Entity
+from feast.errors import FeastError
 from feast.feature_view import FeatureView
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.online_store import OnlineStore
@@ -35,6 +36,13 @@ from lakehouse.online.served import ServedLog, ServedLogConfig
 from lakehouse.online.windows import slid
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+
+
+class UnavailableError(OnlineStoreError, FeastError):
+    """A look-up that the store does not answer; Feast's server answers it as such."""
+
+    def http_status_code(self) -> int:
+        return 503
 
 
 class PackedOnlineStoreConfig(FeastConfigBaseModel):
@@ -91,9 +99,9 @@ class PackedOnlineStore(OnlineStore):
         records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
         try:
             return answer(records, asked, self.holder(config).find(asked.keys), now, versions, self.log(config))
-        except OnlineStoreError:
+        except OnlineStoreError as error:
             if not _tolerated(config):
-                raise
+                raise UnavailableError(error.message, hint=error.hint) from error
         return answer(records, asked, None, now, versions)
 
     async def get_online_features_async(
@@ -110,12 +118,13 @@ class PackedOnlineStore(OnlineStore):
         asked = self._look_up(config, registry, project, features, full_feature_names, entity_rows)
         records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
         try:
-            if records.new:
+            found = await self.find_async(config, asked.keys)
+            if records.lacks(found):
                 await asyncio.to_thread(records.learn)
-            return answer(records, asked, await self.find_async(config, asked.keys), now, versions, self.log(config))
-        except OnlineStoreError:
+            return answer(records, asked, found, now, versions, self.log(config))
+        except OnlineStoreError as error:
             if not _tolerated(config):
-                raise
+                raise UnavailableError(error.message, hint=error.hint) from error
         return answer(records, asked, None, now, versions)
 
     def online_read(

@@ -17,9 +17,8 @@ from lakehouse.errors import NotBuiltError
 from lakehouse.kernels.record import Layout, encode
 from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.request import view_keys
-from tests.windows.oracle import same
 from tests.windows.test_verifying import build
-from tests.windows.world import DAY, HOUR, START, World, expected
+from tests.windows.world import DAY, HOUR, START, World, agree, expected
 
 NOW = START + 10 * DAY + HOUR / 3
 
@@ -36,24 +35,6 @@ def world(tmp_path: Path) -> World:
         build(made, name)
     made.apply()
     return made
-
-
-def agree(world: World, at: datetime, *keys: str) -> None:
-    for view in ("load", "by_shop"):
-        told = world.tables[view].windows
-        assert told is not None
-        names = [one.name for one in told.features]
-        served = (
-            world.store()
-            .get_online_features(
-                [f"{view}:{name}" for name in names], {"k": list(keys), "event_timestamp": [at] * len(keys)}
-            )
-            .to_dict()
-        )
-        for place, key in enumerate(keys):
-            wanted = expected(told, key, at, list(world.rows.values()))
-            for name in names:
-                assert same(served[name][place], wanted[name]), (at, key, name, served[name][place], wanted[name])
 
 
 def test_an_event_ahead_that_moves_within_its_tile(world: World) -> None:

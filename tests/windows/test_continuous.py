@@ -51,7 +51,7 @@ def events(bronze_events):
 def sending(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Send]:
     """A source's settings, and what sends it lines under a name."""
     if request.param == "files":
-        return FILES, lambda name, text: (tmp_path / "data" / "raw" / f"{name}.json").write_text(text)
+        return FILES, to_files(tmp_path)
     to = request.getfixturevalue("topics")
     to.make(TOPIC, partitions=2)
 
@@ -64,12 +64,21 @@ def sending(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Send]:
 
 @pytest.fixture
 def world(tmp_path: Path, spark: Any, sending: tuple[str, Send]) -> World:
-    World.make(tmp_path, spark)
-    (tmp_path / "conf" / "base.yaml").write_text(CONF.replace("SOURCE", sending[0]))
-    tables = tmp_path / "depot" / "tables.py"
+    return followed(tmp_path, spark, sending[0])
+
+
+def followed(folder: Path, spark: Any, source: str) -> World:
+    """A project that makes its events of what a source has."""
+    World.make(folder, spark)
+    (folder / "conf" / "base.yaml").write_text(CONF.replace("SOURCE", source))
+    tables = folder / "depot" / "tables.py"
     tables.write_text(SILVER + tables.read_text())
-    (tmp_path / "data" / "raw").mkdir(parents=True)
-    return World.at(tmp_path, spark)
+    (folder / "data" / "raw").mkdir(parents=True)
+    return World.at(folder, spark)
+
+
+def to_files(folder: Path) -> Send:
+    return lambda name, text: (folder / "data" / "raw" / f"{name}.json").write_text(text)
 
 
 def lines(world: World, draw: random.Random, now: datetime, number: int, send: Send) -> None:

@@ -16,8 +16,7 @@ from lakehouse.features.events import Events
 from lakehouse.features.reading import open_table
 from lakehouse.kernels.tiles import tiles_of
 from lakehouse.pipeline import tiling
-from tests.windows.oracle import same
-from tests.windows.world import HOUR, SCHEMA, START, World, event, expected
+from tests.windows.world import DAY, HOUR, SCHEMA, START, World, agree, event
 
 MERGED = "new events merged"
 
@@ -67,15 +66,43 @@ def test_merged_tiles_are_those_made_anew(seed: int, spark: Any, tmp_path: Path)
         if number % 5 == 0:
             DeltaTable(str(world.events)).optimize.compact()
     assert ways[True] > 4 < ways[False] + 3, ways
-    at, told = START + timedelta(days=15), world.tables["load"].windows
-    assert told is not None
-    names = [one.name for one in told.features]
-    asked = {"k": ["a", "b", ""], "event_timestamp": [at] * 3}
-    served = world.store().get_online_features([f"load:{name}" for name in names], asked).to_dict()
-    for place, key in enumerate(("a", "b", "")):
-        wanted = expected(told, key, at, list(world.rows.values()))
-        for name in names:
-            assert same(served[name][place], wanted[name]), (key, name)
+    world.publish(START + timedelta(days=15), "by_shop")
+    agree(world, START + timedelta(days=15), "a", "b", "")
+
+
+LATE = [
+    0,
+    1,
+    299_999_999,
+    300_000_000,
+    *(hours * 3_600_000_000 + more for hours in (1, 12, 24, 168, 672) for more in (-1, 0, 1)),
+]
+"""By how many microseconds: around a tile, a window and none."""
+
+
+def test_late_by_any_distance(spark: Any, tmp_path: Path) -> None:
+    """Each event comes alone, is published, and is there until just the moment at which it leaves a window."""
+    draw, world, now = random.Random(5), World.make(tmp_path, spark), START + timedelta(days=40, minutes=7)
+    world.put(*({**event(draw, number), "k": "a"} for number in range(40)))
+    for name in ("load", "by_shop"):
+        world.build(name)
+    world.apply()
+    ways: Counter[bool] = Counter()
+    for number, late in enumerate(LATE):
+        at = now - timedelta(microseconds=late)
+        world.put({**event(draw, 1000 + number), "k": "a", "shop": "x", "t": at, "v": 0.1 * number, "n": number})
+        for name in ("load", "by_shop"):
+            built = world.build(name)
+            assert built is not None
+            ways[MERGED in built.why] += 1
+            assert tiles(world, name) == made_anew(world, name)
+            world.publish(now, name)
+        leaves = [
+            at + over + timedelta(microseconds=more) for over in (HOUR, DAY, 7 * DAY, 28 * DAY) for more in (0, 1)
+        ]
+        for moment in (now, *(one for one in leaves if one >= now)):
+            agree(world, moment, "a", "b")
+    assert min(ways.values()) > 2 == len(ways)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -29,7 +29,7 @@ from lakehouse.kernels.aggregations import EVENTS, Aggregation, Aggregations
 from lakehouse.pipeline.tiling import merge_events
 from lakehouse.quality.gate import Gate
 from lakehouse.tables import Table, tables_in
-from tests.windows.oracle import come_to, in_window, rank
+from tests.windows.oracle import come_to, in_window, rank, same
 
 REPOSITORY = Path(__file__).parents[2] / "features"
 US = pa.timestamp("us", "UTC")
@@ -204,3 +204,22 @@ def value(told: Aggregations, one: Aggregation, key: str | None, at: datetime, r
 
     held.sort(key=lambda row: (row["t"], *(rank(of(row, name)) for name in sorted(measures))))
     return come_to(one, [worth for row in held if (worth := of(row, one.measure)) is not None])
+
+
+def agree(world: World, at: datetime, *keys: str) -> None:
+    """Both views give at a moment what plain Python says."""
+    for view in ("load", "by_shop"):
+        told = world.tables[view].windows
+        assert told is not None
+        names = [one.name for one in told.features]
+        served = (
+            world.store()
+            .get_online_features(
+                [f"{view}:{name}" for name in names], {"k": list(keys), "event_timestamp": [at] * len(keys)}
+            )
+            .to_dict()
+        )
+        for place, key in enumerate(keys):
+            wanted = expected(told, key, at, list(world.rows.values()))
+            for name in names:
+                assert same(served[name][place], wanted[name]), (at, key, name, served[name][place], wanted[name])

@@ -1,0 +1,47 @@
+"""What the example serves is logged, and ``lakehouse verify`` finds all of it equal to what training says."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lakehouse.config import Project, load_project
+from lakehouse.features.publishing import publish
+from lakehouse.features.repository import open_store, quiet
+from lakehouse.features.verifying import verify
+from lakehouse.local import open_lake
+
+WHEN = datetime(2026, 11, 10, 16, tzinfo=UTC)
+"""When all is published: a week before the last flight, so that much is still ahead."""
+LATER = (timedelta(0), timedelta(minutes=50), timedelta(hours=5), timedelta(days=3))
+MANY = 150
+
+
+def test_its_replay_is_equal(flights_project: Project, tmp_path: Path) -> None:
+    shutil.copytree(flights_project.folder, tmp_path / "flights")
+    project = load_project(tmp_path / "flights", "local")
+    (project.folder / "data" / "online.db").unlink()  # else nothing would be published again
+    settings = project.features / "feature_store.yaml"
+    log = "\n  log: {path: ../data/served, share: 1.0, most: 100000}"
+    settings.write_text(settings.read_text().replace("../data/online.db", f"../data/online.db{log}"))
+    publish(project, now=WHEN)
+    flights = open_lake(project.folder).sql(
+        "select distinct carrier, origin, dest, tailnum from silver.flights where tailnum is not null "
+        f"order by hash(tailnum, dest), all limit {MANY}"
+    )
+    rows = flights.to_arrow_table().to_pydict()
+    with quiet():
+        store = open_store(project)
+        service = store.get_feature_service("late_flight_windows")
+        for later in LATER:
+            store.config.online_store.as_of = WHEN + later
+            store.get_online_features(service, rows)
+        store.provider.online_store.log(store.config).flush()
+    found = verify(project, now=datetime.now(UTC))
+    views = len(service.feature_view_projections)
+    assert (found.equal, found.vectors, found.compared) == (True, *[MANY * len(LATER) * views] * 2)
+    assert found.differences == []
+    shown = {(view, name): one for (view, name), one in found.features.items() if view == "origin_departures"}
+    assert len(shown) >= 7
+    assert {one.vectors for one in shown.values()} == {MANY * len(LATER)}
