@@ -52,7 +52,7 @@ NEVER, ALWAYS = 10**9, 0
         (2, 2, True, 5),
         *(
             pytest.param(seed, 12, bool(seed & 1), 5 if seed & 2 else None, marks=pytest.mark.torture)
-            for seed in range(3, 15)
+            for seed in range(3, 20)
         ),
     ],
 )
