@@ -17,7 +17,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from lakehouse.errors import StorageError
 from lakehouse.kernels.reader import NEVER, Reader
-from lakehouse.kernels.record import EVER, Layout, encode, layout_of
+from lakehouse.kernels.record import EVER, UNKNOWN, Layout, encode, layout_of
 from lakehouse.online.publication import Found
 from lakehouse.online.request import LookUp, Part, Request
 from lakehouse.online.response import EXPIRED, NOT_FOUND, PRESENT, UNAVAILABLE, Column, PackedResponse
@@ -106,7 +106,8 @@ class Records:
         given = dict(zip(reader.names, over[2], strict=True))
         earlier: Any = over
         while any(given.get(name) is None for name in part.features):
-            if (earlier := reader.read(pushed, earlier[0] - 1)) is None:
+            earlier = reader.read(pushed, earlier[0] - 1)
+            if earlier is None or (row is not None and earlier[:2] <= row[:2]):
                 break
             given |= {name: one for name, one in zip(reader.names, earlier[2], strict=True) if given.get(name) is None}
         values = []
@@ -117,8 +118,8 @@ class Records:
         return over[0], over[1], values
 
     def merged(self, now: int, before: bytes | None, row: bytes) -> bytes:
-        """What stays of the rows that were pushed before, and of one that is pushed now: the newest that is due, with
-        what the earlier ones say of features that it doesn't name, and all that are dated after ``now``.
+        """What stays of the rows that were pushed before, and of one that is pushed now, in whatever order they come:
+        of those that are due the newest that names each feature, and all that are dated after ``now``.
         """
         if before is None:
             return row
@@ -126,19 +127,16 @@ class Records:
         rows = [one for at in old.moments(before) if (one := old.read(before, at)) is not None]
         new = reader.read(row, EVER)
         assert new is not None
-        due = [one for one in rows if one[0] <= now]
-        if any(new[:2] < one[:2] for one in rows if one[0] == new[0]) or (due and new[0] < due[-1][0]):
-            return before
-        named = {one[0]: (one[1], dict(zip(old.names, one[2], strict=True))) for one in rows}
-        own = {name: value for name, value in zip(reader.names, new[2], strict=True) if value is not None}
-        named[new[0]] = new[1], named.get(new[0], (0, {}))[1] | own
+        named = {one[0]: (one[1], _said(old.names, one[2])) for one in rows}
+        then, own = named.get(new[0], (UNKNOWN, {})), _said(reader.names, new[2])
+        named[new[0]] = max(then[0], new[1]), then[1] | own if new[1] >= then[0] else own | then[1]
         kept: list[tuple[int, int, dict[str, Any]]] = []
-        for event, (created, values) in sorted(named.items()):
-            if kept and event <= now:
-                told = {name: value for name, value in values.items() if value is not None}
-                kept = [(event, created, kept[0][2] | told)]
-            else:
-                kept.append((event, created, values))
+        known: set[str] = set()
+        for event, (created, values) in sorted(named.items(), reverse=True):
+            own = {name: value for name, value in values.items() if event > now or name not in known}
+            known |= own.keys() if event <= now else set()
+            if own:
+                kept.insert(0, (event, created, own))
         columns = [pa.array([one[2].get(name) for one in kept], pa.large_binary()) for name in reader.names]
         events, made = (pa.array([one[spot] for one in kept], pa.int64()).to_numpy() for spot in (0, 1))
         counts = np.array([len(kept)], np.int64)
@@ -174,6 +172,11 @@ class Records:
                 hint="Was a part of it deleted? Delete all of it and publish again.",
             )
         return self._readers[number]
+
+
+def _said(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """The features that a pushed row names."""
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _spread(keys: Sequence[bytes | None], found: Sequence[bytes | None]) -> list[bytes | None]:
