@@ -19,8 +19,8 @@ Rows = list[tuple[int, bytes]]
 Coded = tuple[pa.Table, Ints]
 """Rows and the code of the key of each."""
 PAIR = "_pair"
-AT_ONCE = 1_000
-"""So many times of keys are worked out at a time: each looks at all events of the day and later that are before it."""
+AT_ONCE = 100_000
+"""So many tiles and events are looked at at a time: each time of a key asks for all that the key has."""
 
 
 def rows_of(
@@ -56,8 +56,12 @@ def _rows_ahead(plan: Plan, tiles: Coded, events: Coded, now: int, types: dict[s
     pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
     empty = b"" if plan.told.bucket else nothing(plan, types)
     found: dict[int, Rows] = {}
-    for first in range(0, pairs.shape[1], AT_ONCE):
-        part = pairs[:, first : first + AT_ONCE]
+    sizes = sum(
+        np.searchsorted(codes, pairs[0], side="right") - np.searchsorted(codes, pairs[0])
+        for codes in (spots, whole_days[1])
+    )
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // AT_ONCE)) + 1
+    for part in np.split(pairs, cuts, axis=1):
         packed = _as_of(plan, part, (table, spots, at), whole_days, types)
         for (spot, moment), one in zip(part.T.tolist(), packed, strict=True):
             found.setdefault(spot, []).append((moment, one or empty))
