@@ -74,8 +74,8 @@ def plan_compaction(
     why = f"{sum(small.values())} small files" if most >= SMALL_FILES else ""
     clustered = is_clustered(state)
     wanted = tuple(cluster_by or key)
-    again = clustered and wanted != tuple(json.loads(state.properties.get(CLUSTERED_BY, "null")) or key)
-    if sum(sizes) <= target or state.table.metadata().partition_columns or not (again or not clustered):
+    before = tuple(json.loads(state.properties.get(CLUSTERED_BY, "null")) or key) if clustered else ()
+    if sum(sizes) <= target or state.table.metadata().partition_columns or wanted == before:
         wanted = ()
     if wanted:
         why = "; ".join(filter(None, [why, f"to be clustered by {', '.join(wanted)}"]))
@@ -83,7 +83,7 @@ def plan_compaction(
         loose = _loose(state)
         if loose > LOOSE * sum(sizes):
             why = f"{loose:,} bytes are not clustered"
-    return Compaction(why, target, wanted, whole=again)
+    return Compaction(why, target, wanted, whole=clustered and bool(wanted))
 
 
 def compact(session: SparkSession, path: Path, work: Compaction) -> None:

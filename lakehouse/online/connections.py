@@ -55,7 +55,8 @@ class Connections:
             return None
 
     def _new_one(self) -> Any:
-        connection = self._pool.make_connection()
+        # Not by the pool, which would keep what is let go of here, open sockets among it.
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
         connection.connect()  # not left to the first command, which would not ask sentinels
         return connection
 

@@ -92,6 +92,21 @@ def test_an_answer_that_was_not_waited_for_is_nobody_else_s(server: RedisServer)
     assert all(ask(of, number) for number in range(5))
 
 
+def test_what_is_let_go_of_is_closed(server: RedisServer) -> None:
+    """One look-up that is not answered in time lets all idle connections go."""
+    of = connections(server, timeout_s=0.3)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda number: ask(of, number), range(MANY)))
+    server.halt()
+    try:
+        with pytest.raises(redis.exceptions.TimeoutError):
+            of.mget([b"key 1"])
+    finally:
+        server.go_on()
+    assert ask(of, 1)
+    assert opened(server) == 1
+
+
 def test_connections_that_were_lost_are_no_error(server: RedisServer) -> None:
     of = connections(server)
     with ThreadPoolExecutor(8) as threads:
