@@ -33,12 +33,13 @@ CHANGING = ("meta", "project", "body", "batch_source", "stream_source")
 
 
 def described(store: FeatureStore, chosen: Chosen) -> dict[str, Any]:
-    """The definitions as plain data, without times and without code: of on-demand views just what tells a change."""
+    """The definitions as plain data, without times: the code of on-demand views as text, and what tells its change."""
     entities = {name for view in chosen.views for name in view.entities if name != DUMMY_ENTITY_NAME}
     data: dict[str, Any] = {
         "entities": [_data(store.get_entity(name)) for name in sorted(entities)],
         "views": [_view(store, view) for view in chosen.views],
         "on_demand": {view.name: _print(view) for view in chosen.on_demand},
+        "code": {view.name: getattr(view.feature_transformation, "udf_string", "") for view in chosen.on_demand},
     }
     if chosen.service is not None:
         data["service"] = _data(chosen.service)
@@ -51,7 +52,7 @@ def still_store(
 ) -> Iterator[FeatureStore]:
     """A Feast store of these definitions whose views read the versions that ``tables`` opens. It lasts for the block.
 
-    On-demand views are code, so they are taken from the project's own store, as they are now.
+    A manifest is data and runs no code, so on-demand views are the project's own, as they are now.
     Raises DefinitionError where it has not got one any more.
     """
     registry = Registry(registry_schema_version="1")

@@ -82,12 +82,24 @@ def of_table(table: pa.Table, time: str) -> EntityRows:
 def _moments(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     texts = column.to_pandas().astype(object)
     found = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
-    wrong = texts[found.isna() & texts.notna()]
-    if len(wrong):
+    far = texts[found.isna() & texts.notna()]  # of years that are beyond 64 bits of nanoseconds, or no times
+    if not len(far):
+        return pa.chunked_array([pa.array(found)])
+    if (finer := found.dt.nanosecond > 0).any():
         raise DefinitionError(
-            f"the entity rows: '{name}' has {wrong.iloc[0]!r}, which is no time",
-            hint="Write times as in ISO 8601: 2026-01-31T12:00:00+01:00 (without a zone: UTC).",
+            f"the entity rows: '{name}' has {texts[finer].iloc[0]!r} and {far.iloc[0]!r}, which no type of time holds",
+            hint="Ask for one of them at a time.",
         )
+    found = found.dt.as_unit("us").copy()
+    for row, text in far.items():
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise DefinitionError(
+                f"the entity rows: '{name}' has {text!r}, which is no time",
+                hint="Write times as in ISO 8601: 2026-01-31T12:00:00+01:00 (without a zone: UTC).",
+            ) from None
+        found[row] = pd.Timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).as_unit("us")
     return pa.chunked_array([pa.array(found)])
 
 

@@ -144,7 +144,10 @@ def verify(project: Project, name: str) -> Verified:
     elif kept is not None and not whole:
         differences += _differences(manifest, made.rows, kept)
     reasons = [f"{what} was {was}, is {now}" for what, was, now in _others(manifest.versions, versions())]
-    reasons += [f"the code of the on-demand view '{view}' is another" for view in _views_changed(project, manifest)]
+    reasons += [
+        f"the on-demand view '{view}' is another than it was (its code then: definitions.code of {MANIFEST})"
+        for view in _views_changed(project, manifest)
+    ]
     return Verified(name, rebuilt, whole, tuple(differences), tuple(reasons), manifest)
 
 

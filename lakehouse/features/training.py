@@ -9,6 +9,7 @@ import io
 import platform
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +34,7 @@ from lakehouse.features.repository import open_store, quiet
 from lakehouse.features.retrieval import Wanted, wanted_views
 from lakehouse.features.source import DeltaSource
 
-LIBRARIES = ("lakehouse", "feast", "deltalake", "pyarrow", "numpy", "pandas", "duckdb")
+LIBRARIES = ("lakehouse", "feast", "deltalake", "pyarrow", "numpy", "pandas", "duckdb", "pyspark")
 Listen = Callable[[str], None]
 FURTHEST = timedelta(days=36_500)
 
@@ -270,14 +271,11 @@ def _said(entities: Any, start: Any, end: datetime) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python, the engine and the libraries that compute a training set."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):  # Spark is not everywhere
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _code(project: Project) -> dict[str, Any]:

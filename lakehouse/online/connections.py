@@ -11,11 +11,30 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from redis import exceptions
+from redis.connection import DefaultParser
 
 from lakehouse.online.address import Address
+
+
+class Answers(DefaultParser):  # type: ignore[misc, valid-type]
+    """Reads what a server answers, and gives up at a time, however slowly more of it still comes."""
+
+    until = 0.0
+    """By :func:`time.monotonic`."""
+
+    def read_from_socket(self, *_: Any, **__: Any) -> Any:
+        left = self.until - monotonic()
+        if left <= 0:
+            raise exceptions.TimeoutError("Timeout reading from socket")
+        return super().read_from_socket(timeout=min(left, self._socket_timeout or left))
+
+
+Opened = tuple[Any, Answers]
+"""A connection of redis-py, and what reads its answers."""
 
 
 class Connections:
@@ -29,39 +48,49 @@ class Connections:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._room = threading.Semaphore(self._most)
-        self._idle: list[Any] = []
+        self._idle: list[Opened] = []
 
     def mget(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        """The values of keys. Raises RedisError, also where all connections are in use for ``timeout_s``."""
+        """The values of keys. Raises RedisError after ``timeout_s`` in all, whatever is waited for."""
         if self._process != os.getpid():
             self._begin()
+        until = monotonic() + self._timeout_s
         room = self._room
         if not room.acquire(timeout=self._timeout_s):
             raise exceptions.ConnectionError(f"all {self._most} connections are in use")
         try:
             while True:
-                connection = self._idle_one()
-                if connection is None:
-                    return self._asked(self._new_one(), keys)
+                opened = self._idle_one()
+                if opened is None:
+                    return self._asked(self._new_one(until), keys, until)
                 with suppress(exceptions.ConnectionError):  # it was lost while nobody used it
-                    return self._asked(connection, keys)
+                    return self._asked(opened, keys, until)
         finally:
             room.release()
 
-    def _idle_one(self) -> Any:
+    def _idle_one(self) -> Opened | None:
         try:
             return self._idle.pop()
         except IndexError:  # not asked before: another thread may take the last one
             return None
 
-    def _new_one(self) -> Any:
-        # Not by the pool, which would keep what is let go of here, open sockets among it.
-        connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        connection.connect()  # not left to the first command, which would not ask sentinels
-        return connection
+    def _new_one(self, until: float) -> Opened:
+        made: list[Answers] = []
 
-    def _asked(self, connection: Any, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        def parser(socket_read_size: int) -> Answers:
+            made.append(Answers(socket_read_size))
+            made[-1].until = until
+            return made[-1]
+
+        # Not by the pool, which would keep what is let go of here, open sockets among it.
+        connection = self._pool.connection_class(**self._pool.connection_kwargs, parser_class=parser)
+        connection.connect()  # not left to the first command, which would not ask sentinels
+        return connection, made[-1]
+
+    def _asked(self, opened: Opened, keys: Sequence[bytes], until: float) -> Sequence[bytes | None]:
         """A connection that fails is closed by redis-py. It is let go of then, and with it all that may be alike."""
+        connection, answers = opened
+        answers.until = until
         try:
             connection.send_command("MGET", *keys)
             found: Sequence[bytes | None] = connection.read_response()
@@ -69,7 +98,7 @@ class Connections:
             self._idle.clear()
             raise
         except exceptions.ResponseError:
-            self._idle.append(connection)
+            self._idle.append(opened)
             raise
-        self._idle.append(connection)
+        self._idle.append(opened)
         return found

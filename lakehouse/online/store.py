@@ -119,8 +119,8 @@ class PackedOnlineStore(OnlineStore):
         records, now, versions = self.records(config), _now(config), include_feature_view_version_metadata
         try:
             found = await self.find_async(config, asked.keys)
-            if records.lacks(found):
-                await asyncio.to_thread(records.learn)
+            if records.lacks(found) or asked.moments is not None:  # then the store is asked again
+                return await asyncio.to_thread(answer, records, asked, found, now, versions, self.log(config))
             return answer(records, asked, found, now, versions, self.log(config))
         except OnlineStoreError as error:
             if not _tolerated(config):
@@ -147,7 +147,10 @@ class PackedOnlineStore(OnlineStore):
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
         """:meth:`online_read`, without holding up the event loop."""
         part, keys = self._part(config, table, entity_keys, requested_features)
-        return self._messages(config, part, keys, (await self.find_async(config, [(part.id, keys)]))[0])
+        found = await self.find_async(config, [(part.id, keys)])
+        if self.records(config).lacks(found) or config.online_store.as_of is not None:
+            return await asyncio.to_thread(self._messages, config, part, keys, found[0])
+        return self._messages(config, part, keys, found[0])
 
     def online_write_batch(
         self,

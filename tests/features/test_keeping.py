@@ -224,3 +224,20 @@ def test_the_columns_come_back_as_they_stood(project: Project, monkeypatch: pyte
     monkeypatch.setattr(keeping, "build", otherwise)
     assert rebuild(project, "ordered").rows.equals(made.rows)
     assert verify(project, "ordered").equal
+
+
+def test_an_on_demand_view_that_changed_is_named_and_its_code_is_kept(project: Project) -> None:
+    training_set(ask([3]), ["over_mean:over"], project=project).keep("over")
+    assert "pyspark" in read_manifest(project, "over").versions
+    definitions = project.features / "definitions.py"
+    definitions.write_text(DEFINITIONS.replace('rows["minutes"] - rows["mean"]', 'rows["minutes"] + rows["mean"]'))
+    try:
+        apply(project)
+        found = verify(project, "over")
+    finally:
+        definitions.write_text(DEFINITIONS)
+        apply(project)
+    assert [difference.column for difference in found.differences] == ["over"]
+    assert [reason for reason in found.reasons if "on-demand view 'over_mean' is another" in reason]
+    assert 'rows["minutes"] - rows["mean"]' in found.manifest.definitions["code"]["over_mean"]
+    assert verify(project, "over").equal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,96 +10,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, ValueType
+from feast import FeatureStore, Field
 from feast.types import Int64
 
 from lakehouse.errors import ConfigError, DefinitionError, StorageError, UsageError
-from lakehouse.features.source import DeltaSource
 from tests.features.conftest import DAY, START, US, day
+from tests.features.every_type import VALUES, ask, open_types
 from tests.online.stores import applied, feast_store, keys_of, online_store, view_of
-
-NAIVE = START.replace(tzinfo=None)
-VALUES: dict[str, tuple[pa.DataType, Any, Any]] = {
-    "i8": (pa.int8(), -8, -8),
-    "i32": (pa.int32(), 2**31 - 1, 2**31 - 1),
-    "i64": (pa.int64(), 2**63 - 1, 2**63 - 1),
-    "f32": (pa.float32(), 0.5, 0.5),
-    "f64": (pa.float64(), 0.1, 0.1),
-    "flag": (pa.bool_(), True, True),
-    "text": (pa.string(), "ä\0", "ä\0"),
-    "bytes": (pa.binary(), b"\xff", b"\xff"),
-    "day": (pa.date32(), START.date(), START),
-    "time": (US, START, START),
-    "naive": (pa.timestamp("us"), NAIVE, START),
-    "price": (pa.decimal128(9, 2), Decimal("1.50"), 1.5),
-    "i32s": (pa.list_(pa.int32()), [1, None, 3], [1, None, 3]),
-    "texts": (pa.list_(pa.string()), ["a", None], ["a", None]),
-    "flags": (pa.list_(pa.bool_()), [], []),
-    "blobs": (pa.list_(pa.binary()), [b"a"], [b"a"]),
-    "times": (pa.list_(US), [START, None], [START, None]),
-    "f32s": (pa.list_(pa.float32()), [0.5], [0.5]),
-    "lists": (pa.list_(pa.list_(pa.int64())), [[1], None, []], [[1], None, []]),
-    "map": (pa.map_(pa.string(), pa.int64()), {"a": 1, "b": None}, [("a", 1), ("b", None)]),
-    "maps": (pa.list_(pa.map_(pa.string(), pa.string())), [{"a": "b"}], [[("a", "b")]]),
-    "struct": (
-        pa.struct([("x", pa.int64()), ("on", pa.date32()), ("deep", pa.struct([("y", pa.string())]))]),
-        {"x": 1, "on": START.date(), "deep": {"y": None}},
-        {"x": 1, "on": START, "deep": {"y": None}},
-    ),
-    "structs": (pa.list_(pa.struct([("x", pa.float64())])), [{"x": 0.1}, None], [{"x": 0.1}, None]),
-}
-"""The column's type, what is written, and what a training set holds."""
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    folder = tmp_path_factory.mktemp("types")
-    rows = {"user": pa.array([1, 1, 2], pa.int64()), "at": pa.array([day(1), day(3), day(1)], US)}
-    for name, (kind, value, _) in VALUES.items():
-        written = list(value.items()) if isinstance(value, dict) and pa.types.is_map(kind) else value
-        written = [list(one.items()) for one in value] if name == "maps" else written
-        rows[name] = pa.array([written, None, written], kind)
-    write_deltalake(folder / "every", pa.table(rows))
-    for month in range(1, 5):  # a file for each month, with keys of its own
-        month_rows = {"user": [10 * month, 10 * month + 1], "at": pa.array([day(30 * month)] * 2, US), "n": [month, 0]}
-        write_deltalake(folder / "monthly", pa.table(month_rows), mode="append")
-    config = RepoConfig(
-        project="types",
-        provider="local",
-        registry=str(folder / "registry.db"),
-        offline_store={"type": "lakehouse.features.offline_store.DeltaOfflineStore"},
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
-        entity_key_serialization_version=3,
-    )
-    config.repo_path = folder
-    found = FeatureStore(config=config)
-    user = Entity(name="user", join_keys=["user"], value_type=ValueType.INT64)
-    person = Entity(name="person", join_keys=["person"], value_type=ValueType.INT64)
-    monthly = DeltaSource(name="monthly", path="monthly", timestamp_field="at")
-    mapping = {"user": "person", "at": "moment", "n": "number"}
-    renamed = DeltaSource(name="renamed", path="monthly", timestamp_field="moment", field_mapping=mapping)
-    counted = [Field(name="n", dtype=Int64)]
-    found.apply(
-        [
-            user,
-            person,
-            FeatureView(
-                name="every",
-                entities=[user],
-                source=DeltaSource(name="every", path="every", timestamp_field="at", key_types={"user": "INT64"}),
-            ),
-            FeatureView(name="monthly", entities=[user], source=monthly, schema=counted, ttl=timedelta(days=5)),
-            FeatureView(
-                name="renamed", entities=[person], source=renamed, schema=[Field(name="number", dtype=Int64)], ttl=None
-            ),
-            FeatureView(name="world", entities=[], source=monthly, schema=counted, ttl=None),
-        ]
-    )
-    return found
-
-
-def ask(users: list[int], days: list[float], key: str = "user") -> pa.Table:
-    return pa.table({key: users, "event_timestamp": pa.array([day(one) for one in days], US)})
+    return open_types(tmp_path_factory.mktemp("types"))
 
 
 def test_every_type_in_order_with_nulls(store: FeatureStore) -> None:
@@ -245,11 +166,23 @@ def test_times_far_from_now(tmp_path: Path, ttl: timedelta | None) -> None:
     own = feast_store(tmp_path, online_store("sqlite", tmp_path))
     applied(own, [keys_of(), view_of(tmp_path, "t", [Field(name="n", dtype=Int64)], [keys_of()], ttl=ttl)])
     asked = [datetime(year, 7, 1, tzinfo=UTC) for year in (1500, 1600, 1650, 2026, 2301, 9999)]
+    wanted: list[int | None] = []
     for year, time in zip((None, 1600, 1600, 2026, 2300, 2300), asked, strict=True):
         rows = pa.table({"id": [1], "event_timestamp": pa.array([time], US)})
         got = own.get_historical_features(rows, ["t:n"]).to_arrow()["n"].to_pylist()
         seen = year is not None and (ttl is None or ttl > time - datetime(year, 6, 1, tzinfo=UTC))
-        assert got == [year if seen else None], time
+        wanted.append(year if seen else None)
+        assert got == wanted[-1:], time
+    texts = pd.DataFrame({"id": [1] * len(asked), "event_timestamp": [time.isoformat() for time in asked]})
+    got = own.get_historical_features(texts, ["t:n"]).to_arrow()
+    assert got["n"].to_pylist() == wanted
+    assert got["event_timestamp"].to_pylist() == texts["event_timestamp"].tolist()
+    texts.loc[3, "event_timestamp"] = "2026-07-01T00:00:00.000000001Z"
+    with pytest.raises(DefinitionError, match="2026-07-01T00:00:00.000000001Z' and '1500-07.*no type of time holds"):
+        own.get_historical_features(texts, ["t:n"])
+    texts.loc[1, "event_timestamp"] = "1600-13-01"
+    with pytest.raises(DefinitionError, match="'1600-13-01', which is no time"):
+        own.get_historical_features(texts.drop(3), ["t:n"])
     job = own.get_historical_features(None, ["t:n"], start_date=asked[2], end_date=asked[4])
     assert job.to_arrow()["n"].to_pylist() == [2026, 2300]
     job = own.get_historical_features(None, ["t:n"], start_date=asked[0], end_date=asked[5])

@@ -7,8 +7,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -130,6 +131,33 @@ def test_what_takes_connections_and_is_no_redis(tmp_path: Path) -> None:
         for how in LOOKS:
             refused(within_reason(lambda how=how: look(store, how, 7)), "does not answer")
         refused(within_reason(lambda: publish(store)), "does not answer")
+
+
+@pytest.mark.parametrize("how", LOOKS)
+@pytest.mark.parametrize("at", [b"CLIENT", b"MGET"])
+def test_a_server_that_goes_on_answering_and_never_ends(tmp_path: Path, how: str, at: bytes) -> None:
+    """Each byte comes in time, and the answer does not: of the first command of a connection, or of the look-up."""
+
+    def answer(of: socket.socket) -> None:
+        with suppress(OSError), of:  # until the other side has had enough
+            while at not in (said := of.recv(65536)):
+                of.sendall(b"+OK\r\n" * said.count(b"*"))
+            of.sendall(b"*1\r\n$99999\r\n")
+            while True:
+                of.sendall(b".")
+                time.sleep(0.02)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                Thread(target=answer, args=(trickling.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as trickling:
+        Thread(target=accept, daemon=True).start()
+        port = trickling.getsockname()[1]
+        store = opened(tmp_path, redis_store(f"localhost:{port},protocol=2", timeout_s=0.3))
+        refused(within_reason(lambda: look(store, how, 7)), "does not answer")
+        refused(within_reason(lambda: look(store, how, 7)), "does not answer")
 
 
 def test_more_look_ups_than_connections_wait_for_one(tmp_path: Path, server: RedisServer) -> None:

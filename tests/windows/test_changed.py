@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,26 @@ def test_a_time_before_the_publish_is_refused_for_who_has_no_record_too(world: W
             world.store().get_online_features(["load:count_7d"], asked)
     found = world.store().get_online_features(["load:count_7d"], {"k": ["b", "new"], "event_timestamp": [NOW] * 2})
     assert found.to_dict()["count_7d"] == [0, 0]
+
+
+def test_an_event_loop_is_not_held_up_by_what_is_asked_once_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of when a view was published, for who has no record; and what a record's layout is."""
+    build(world)
+    world.publish(NOW)
+    store, asked_in = world.store(), list[tuple[str, threading.Thread]]()
+    holder = store.provider.online_store.holder(store.config)
+    for what in ("cursors", "layouts"):
+        own = getattr(holder, what)
+        monkeypatch.setattr(
+            holder, what, lambda what=what, own=own: (asked_in.append((what, threading.current_thread())), own())[1]
+        )
+    rows = {"k": ["a", "new"], "event_timestamp": [NOW] * 2}
+    found = asyncio.run(store.get_online_features_async(["load:count_7d"], rows))
+    assert found.to_dict() == store.get_online_features(["load:count_7d"], rows).to_dict()
+    loops, here = asked_in[:2], asked_in[2:]
+    assert [what for what, _ in loops] == ["layouts", "cursors"]
+    assert threading.main_thread() not in [thread for _, thread in loops]
+    assert here == [("cursors", threading.main_thread())]
 
 
 def test_tiles_of_another_definition_and_restored_ones_are_refused(world: World) -> None:
