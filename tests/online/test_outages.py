@@ -8,17 +8,16 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 from feast import FeatureStore, Field, ValueType
 from feast.types import Int64, String
 
-from lakehouse.errors import LakehouseError, LockedError, OnlineStoreError
+from lakehouse.errors import LakehouseError, OnlineStoreError
 from lakehouse.features import records
 from lakehouse.features.cursor import Published
 from lakehouse.features.engine import publish_view
@@ -28,6 +27,7 @@ from tests.online.stores import START, STORES, applied, cases, feast_store, keys
 
 FIELDS = [Field(name="a", dtype=Int64), Field(name="b", dtype=String)]
 ENTITIES = [keys_of(), keys_of("sub", ValueType.STRING)]
+ROOT = Path(__file__).parents[2]
 Rows = list[tuple[object, object]]
 
 
@@ -83,29 +83,72 @@ def test_outages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, see
     assert struck, f"seed {seed}: no outage came"
 
 
+def attempt(store: FeatureStore) -> str:
+    """How a publish ended, in a word."""
+    try:
+        return publish(store).status
+    except LakehouseError as error:
+        return type(error).__name__
+
+
 @pytest.mark.parametrize("kind", STORES)
 def test_two_publishers_at_once(tmp_path: Path, kind: str) -> None:
     """One publishes, the other one says that somebody does or finds it done; the rows are right after each round."""
     draw = random.Random(3)
     history = History(tmp_path / "t", draw)
     stores = [make(tmp_path, kind), make(tmp_path, kind, apply=False)]
-    for _ in range(8):
-        history.append()
-        ended: list[Any] = []
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(8):
+            history.append()
+            ended = list(threads.map(attempt, stores))
+            assert "done" in ended and {*ended} <= {"done", "unchanged", "LockedError"}, ended
+            assert served(stores[0]) == expected(history)
 
-        def one(store: FeatureStore, ended: list[Any] = ended) -> None:
-            try:
-                ended.append(publish(store).status)
-            except LakehouseError as error:
-                ended.append(type(error))
 
-        threads = [Thread(target=one, args=(store,)) for store in stores]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(ended) == 2 and "done" in ended and set(ended) <= {"done", "unchanged", LockedError}, ended
-        assert served(stores[0]) == expected(history)
+PUBLISHER = """
+import sys
+from pathlib import Path
+from lakehouse.features import records
+from tests.online.test_outages import attempt, make
+records.BATCH = 3
+store = make(Path(sys.argv[1]), sys.argv[2], apply=False)
+print("ready", flush=True)
+for _ in sys.stdin:
+    print(attempt(store), flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_two_publishers_of_two_processes(tmp_path: Path, kind: str) -> None:
+    """Both begin at the same moment, again and again."""
+    history = History(tmp_path / "t", random.Random(5))
+    reader = make(tmp_path, kind)
+    begin = [sys.executable, "-W", "ignore", "-c", PUBLISHER, str(tmp_path), kind]
+    with ExitStack() as children:
+        both = [
+            children.enter_context(
+                subprocess.Popen(begin, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        ]
+        assert [_line(child) for child in both] == ["ready", "ready"]
+        for _ in range(20):
+            history.append()
+            for child in both:
+                assert child.stdin is not None
+                child.stdin.write("go\n")
+                child.stdin.flush()
+            ended = [_line(child) for child in both]
+            assert "done" in ended and {*ended} <= {"done", "unchanged", "LockedError"}, ended
+            assert served(reader) == expected(history)
+        for child in both:
+            child.communicate(timeout=30)
+            assert child.returncode == 0
+
+
+def _line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
 
 
 CHILD = """
@@ -143,9 +186,8 @@ def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
     publish(store)
     history.append()
     history.append()
-    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path), kind, str(at)], cwd=root, capture_output=True
+        [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path), kind, str(at)], cwd=ROOT, capture_output=True
     )
     assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()
     assert at > 3 or done.returncode == -signal.SIGKILL
