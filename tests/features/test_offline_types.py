@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore, Field
-from feast.types import Int64
+from feast.types import Float64, Int64, String
 
 from lakehouse.errors import ConfigError, DefinitionError, StorageError, UsageError
 from tests.features.conftest import DAY, START, US, day
@@ -89,6 +90,28 @@ def test_files_that_cannot_be_seen_are_not_read(store: FeatureStore) -> None:
             store.get_historical_features(ask([30], [91]), ["monthly:n"]).to_arrow()
     finally:
         without()
+
+
+def test_columns_that_nobody_asks_for_are_not_read(tmp_path: Path) -> None:
+    """Their pages are made unreadable, so that reading one would fail."""
+    at = pa.array([day(1), day(2)], US)
+    rows = {"id": [1, 2], "at": at, "a": [1.0, 2.0], "b": ["text"] * 2, "c": ["more"] * 2}
+    write_deltalake(tmp_path / "t", pa.table(rows))
+    own = feast_store(tmp_path, online_store("sqlite", tmp_path))
+    fields = [Field(name="a", dtype=Float64), Field(name="b", dtype=String)]
+    applied(own, [keys_of(), view_of(tmp_path, "t", fields, [keys_of()])])
+    (uri,) = DeltaTable(tmp_path / "t").file_uris()
+    group = pq.ParquetFile(uri).metadata.row_group(0)
+    content = bytearray(Path(uri).read_bytes())
+    for chunk in (group.column(spot) for spot in range(group.num_columns)):
+        if chunk.path_in_schema in ("b", "c"):
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            content[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    Path(uri).write_bytes(content)
+    asked = pa.table({"id": [2, 1], "event_timestamp": pa.array([day(3)] * 2, US)})
+    assert own.get_historical_features(asked, ["t:a"]).to_arrow()["a"].to_pylist() == [2.0, 1.0]
+    with pytest.raises(StorageError, match="can't be read"):
+        own.get_historical_features(asked, ["t:b"]).to_arrow()
 
 
 def _actions(table: DeltaTable) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ from feast.types import (
 from lakehouse.errors import DefinitionError
 from lakehouse.features.engine import publish_view
 from lakehouse.online.kinds import NO_TIME
+from lakehouse.online.response import PackedResponse
 from tests.online.stores import (
     START,
     STORES,
@@ -192,6 +193,25 @@ def test_published(tmp_path: Path, stock: Any, kind: str) -> None:
     store = applied(feast_store(tmp_path, online_store(kind, tmp_path)), [keys_of(), view(tmp_path)])
     publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
     same(looked_up(store), stock)
+
+
+def test_messages_are_made_only_for_who_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "t", columns())
+    store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [keys_of(), view(tmp_path)])
+    publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
+    asked = [f"t:{name}" for name in TYPES], [{"id": number} for number in range(ROWS)]
+    whole = looked_up(store)[0]
+    made: list[object] = []
+    message = PackedResponse._message
+    monkeypatch.setattr(PackedResponse, "_message", lambda one: (made.append(one), message(one))[1])
+    got = store.get_online_features(*asked)
+    assert {name: shown(values) for name, values in got.to_dict().items()} == {
+        name: shown(values) for name, values in whole.items()
+    }
+    assert len(got.to_df()) == ROWS
+    assert not made
+    assert got.proto is got.proto
+    assert made == [got]
 
 
 @pytest.mark.parametrize("kind", STORES)
