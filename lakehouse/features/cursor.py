@@ -62,9 +62,15 @@ class Cursor:
         except (TypeError, ValueError):
             return None
 
-    def on_the_way(self, opened: OpenTable) -> Cursor:
+    def on_the_way(self, after: Cursor) -> Cursor:
         """To be marked before the first record of a version is written."""
-        return replace(self, towards=opened.version, towards_commit=opened.commit(opened.version))
+        return replace(self.not_before(after), towards=after.version, towards_commit=after.commit)
+
+    def not_before(self, other: Cursor) -> Cursor:
+        """With the later horizon of both: as of when it is known of each key without a record that it had nothing."""
+        if self.horizon is None or other.horizon is None:
+            return self
+        return replace(self, horizon=max(self.horizon, other.horizon))
 
     def holds(self, opened: OpenTable) -> bool:
         """Whether the records are what the table says now: compaction changes none."""

@@ -39,8 +39,7 @@ class View:
 def remember_views(database: sqlite3.Connection, store: FeatureStore) -> None:
     """Write down what the store's views are made of, in the registry's file that ``database`` has open."""
     from lakehouse.features.source import DeltaSource
-    from lakehouse.kernels.aggregations import PARTS
-    from lakehouse.kernels.tiles import column_of
+    from lakehouse.kernels.aggregations import PARTS, column_of
 
     database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
     database.execute("DELETE FROM lakehouse_applied_views WHERE project = ?", (store.project,))

@@ -153,7 +153,8 @@ def publish_view(config: RepoConfig, store: Any, view: FeatureView, now: datetim
             written = _write_all(into, rows)
         else:
             try:
-                written = _write_changed(into, rows, before)
+                written = _write_changed(into, rows, before, after)
+                after = after.not_before(before)
             except NoFeedError as error:
                 why = f"{after.table} {error}"
                 written = _write_all(into, rows)
@@ -182,9 +183,9 @@ def _write_all(into: Publication, rows: ViewRows) -> int:
     return count
 
 
-def _write_changed(into: Publication, rows: ViewRows, before: Cursor) -> int:
+def _write_changed(into: Publication, rows: ViewRows, before: Cursor, after: Cursor) -> int:
     changed = changes(rows.opened, before.version, rows.keys, rows.fed)
-    into.mark(before.on_the_way(rows.opened).text)
+    into.mark(before.on_the_way(after).text)
     written, keys = 0, rows.with_stirred(changed.keys, before)
     if (
         rows.by_feed_alone

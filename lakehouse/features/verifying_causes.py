@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from lakehouse.features.retrieval import Wanted
 from lakehouse.features.verifying_log import Served, entity_rows_of
 from lakehouse.features.verifying_replay import Replay, Trained
 from lakehouse.features.windowed import reached
-from lakehouse.kernels.aggregations import EVENTS
+from lakehouse.kernels.aggregations import EVENTS, Aggregations
 from lakehouse.online.kinds import ticks
 from lakehouse.online.response import EXPIRED
 
@@ -31,6 +31,7 @@ DEFINITION = "definition changed"
 LAG = "publish lag"
 TYPE = "type"
 UNEXPLAINED = "unexplained"
+EVER = ""
 CAUSES = (LATE, CORRECTION, TTL, DEFINITION, LAG, TYPE, UNEXPLAINED)
 
 
@@ -144,34 +145,47 @@ class Causes:
             return []
         before, after = (self._events(vectors, one) for one in (wanted, self.replay.newest))
         return [
-            {name for name, more in now.items() if more > then[name]} for then, now in zip(before, after, strict=True)
+            {name for name, more in now.items() if more > then[name] and now[EVER] > then[EVER]} - {EVER}
+            for then, now in zip(before, after, strict=True)
         ]
 
     def _events(self, vectors: Sequence[Served], wanted: Wanted) -> list[dict[str, int]]:
-        """How many events of its key each feature's window held at the moment of each vector, of those with a value."""
+        """How many events of its key each feature's window held at the moment of each vector, of those with a value;
+        and by the name EVER all that the key had before, of which a correction makes no more.
+        """
         assert wanted.windows is not None
         events, rows = wanted.windows.events, entity_rows_of(self.replay.view, vectors).table
         told, stored = events.told, {own: rows.column(name) for name, own in wanted.keys.items()}
         asked = [stored[name] for name in told.entity]
-        moments = [ticks(one.at) for one in vectors]
-        starts = {one.name: one.span.start(np.array(moments)).tolist() for one in told.features}
-        table = events.read(asked, (reached(told, min(one.at for one in vectors)), max(one.at for one in vectors)))
-        at = table.column(told.at).cast(pa.int64())
         wished = list(zip(*(column.to_pylist() for column in asked), strict=True))
-        of_events = list(zip(*(table.column(name).to_pylist() for name in told.entity), strict=True))
-        counts: list[dict[str, int]] = [{} for _ in vectors]
+        moments, last = [ticks(one.at) for one in vectors], max(one.at for one in vectors)
+        starts = {one.name: one.span.start(np.array(moments)).tolist() for one in told.features}
+        whatever = replace(events, told=replace(told, features=(), measures=(), where="", bucket=""))
+        ever = _times(whatever.read(asked, (None, last)), told, EVENTS, wished)
+        counts = [{EVER: bisect_left(ever[key], moment)} for key, moment in zip(wished, moments, strict=True)]
+        table = events.read(asked, (reached(told, min(one.at for one in vectors)), last))
         for one in told.features:
-            known = at if one.measure == EVENTS else pc.if_else(pc.is_valid(table.column(one.measure)), at, None)
-            times: dict[tuple[Any, ...], list[int]] = {key: [] for key in wished}
-            for key, time in zip(of_events, known.to_pylist(), strict=True):
-                if key in times and time is not None:
-                    times[key].append(time)
-            for own in times.values():
-                own.sort()
+            times = _times(table, told, one.measure, wished)
             for place, key in enumerate(wished):
                 first, after = (bisect_left(times[key], end) for end in (starts[one.name][place], moments[place]))
                 counts[place][one.name] = after - first
         return counts
+
+
+def _times(
+    table: pa.Table, told: Aggregations, measure: str, wished: Sequence[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], list[int]]:
+    """The times, in order, of the events of each key that have a value of a measure."""
+    at = table.column(told.at).cast(pa.int64())
+    known = at if measure == EVENTS else pc.if_else(pc.is_valid(table.column(measure)), at, None)
+    times: dict[tuple[Any, ...], list[int]] = {key: [] for key in wished}
+    keys = zip(*(table.column(name).to_pylist() for name in told.entity), strict=True)
+    for key, time in zip(keys, known.to_pylist(), strict=True):
+        if key in times and time is not None:
+            times[key].append(time)
+    for own in times.values():
+        own.sort()
+    return times
 
 
 def differing(vector: Served, trained: Trained) -> list[str]:

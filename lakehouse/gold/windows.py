@@ -15,7 +15,17 @@ from typing import Any
 from lakehouse.errors import DefinitionError
 from lakehouse.gold.aggregates import Length, Wish
 from lakehouse.gold.tiling import Tiling
-from lakehouse.kernels.aggregations import COUNT, EVENTS, HOP, START, Aggregation, Aggregations, Measure, hop_of
+from lakehouse.kernels.aggregations import (
+    COUNT,
+    EVENTS,
+    HOP,
+    START,
+    Aggregation,
+    Aggregations,
+    Measure,
+    column_of,
+    hop_of,
+)
 from lakehouse.quality.condition import parse
 from lakehouse.tables import LAYERS, By, Table
 
@@ -204,6 +214,14 @@ def _check_names(where: str, told: Aggregations) -> None:
             raise DefinitionError(f"{where}: a feature can't be called '{name}', which has a ':'", hint=hint)
     for name in {one.name for one in told.features} & {*told.keys}:
         raise DefinitionError(f"{where}: '{name}' is a key and a feature", hint="Give the feature another name: name=…")
+    within = {one.name: f"rate({one.sql!r})" for one in told.measures if one.condition}
+    within |= {column_of(one, part): f"{part} of {one}" for one, parts in told.parts().items() for part in parts}
+    for name in (*told.keys, told.at):
+        if name in within:
+            hint = "Rename the column in the events' table."
+            raise DefinitionError(
+                f"{where}: '{name}' is a column of the events, and of tiles with {within[name]}", hint=hint
+            )
 
 
 def _assigned(frame: FrameType) -> str:

@@ -34,6 +34,15 @@ HOP, START, COUNT = "hop_s", "start", "events"
 """Columns of every tile: the length of its hop in seconds, when it begins, and how many events it has."""
 
 
+ORDERED = ("first", "last", "last_n")
+"""Those to which it matters which of two events at one time comes first."""
+
+
+def column_of(measure: str, part: Part) -> str:
+    """The column of a tile with one partial result of a measure."""
+    return COUNT if measure == EVENTS else f"{measure}__{part}"
+
+
 def hop_of(window: timedelta) -> timedelta:
     """The hop of a window whose hop is "auto": 5 minutes below 12 hours, an hour below 12 days, a day beyond.
 
@@ -130,8 +139,15 @@ class Aggregations:
     def part_of(self, other: Aggregations) -> bool:
         """Whether the other computes these features too, of the same events."""
         return (
-            self.same_events(other) and {*self.features} <= {*other.features} and {*self.measures} <= {*other.measures}
+            self.same_events(other)
+            and {*self.features} <= {*other.features}
+            and {*self.measures} <= {*other.measures}
+            and all(self.same_order(other, one) for one in self.features)
         )
+
+    def same_order(self, other: Aggregations, one: Aggregation) -> bool:
+        """Whether a feature takes events of one time in the same order: all measures tell which comes first."""
+        return one.kind not in ORDERED or {*self.measures} == {*other.measures}
 
     def same_events(self, other: Aggregations) -> bool:
         """Whether both look at the same events, by the same keys."""

@@ -12,6 +12,7 @@ from lakehouse.kernels.buckets import together
 from lakehouse.kernels.keys import Ints
 from lakehouse.kernels.slides import Plan, nothing, slides
 from lakehouse.kernels.tiles import tile_columns, tiles_of
+from lakehouse.kernels.times import Scale
 from lakehouse.kernels.windows import DAY, Held
 
 Rows = list[tuple[int, bytes]]
@@ -82,9 +83,8 @@ def _as_of(
     told = replace(plan.told, entity=(PAIR,))
     table, spots, at = events
     firsts = np.searchsorted(spots, pairs[0])
-    width = int(at.max()) - int(at.min()) + 2
-    scale = spots * width + (at - at.min())
-    ends = np.searchsorted(scale, pairs[0] * width + np.clip(pairs[1] - at.min(), 0, width - 1))
+    scale = Scale(at, int(spots.max()) + 2)  # -1 is one of the codes
+    ends = np.searchsorted(scale.places(spots, at), scale.places(pairs[0], pairs[1] - 1), side="right")
     made = tiles_of(_repeated(table, firsts, ends), told)
     whole, codes = tiles
     old = _repeated(whole, np.searchsorted(codes, pairs[0]), np.searchsorted(codes, pairs[0], side="right"))

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels.aggregations import COUNT, HOP, START, Aggregation, Aggregations, Part
+from lakehouse.kernels.aggregations import COUNT, HOP, START, Aggregation, Aggregations, Part, column_of
 from lakehouse.kernels.keys import Ints, key_codes
-from lakehouse.kernels.tiles import column_of, items_of, tile_schema, tiles_of, tiles_of_items
+from lakehouse.kernels.tiles import items_of, tile_schema, tiles_of, tiles_of_items
 from lakehouse.kernels.times import ticks
 from lakehouse.kernels.windows import counted
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.kernels.aggregations import COUNT, EVENTS, HOP, START, Aggregations, Part
+from lakehouse.kernels.aggregations import COUNT, EVENTS, HOP, START, Aggregations, Part, column_of
 from lakehouse.kernels.exact import Exact
 from lakehouse.kernels.keys import Ints, key_codes
 from lakehouse.kernels.partials import Items, Kept, Partial, numbers_of, values_of
@@ -20,11 +20,6 @@ from lakehouse.kernels.windows import SECOND, Held, counted
 
 SUM = pa.struct([("low", pa.int32()), ("limbs", pa.list_(pa.int64())), ("odd", pa.list_(pa.int64()))])
 """An exact sum: see :class:`lakehouse.kernels.exact.Exact`. Limbs have the sign of the sum; none is 0 at either end."""
-
-
-def column_of(measure: str, part: Part) -> str:
-    """The column of a tile with one partial result of a measure."""
-    return COUNT if measure == EVENTS else f"{measure}__{part}"
 
 
 def tile_schema(told: Aggregations, types: Mapping[str, pa.DataType]) -> pa.Schema:

@@ -243,8 +243,11 @@ def _rows(vectors: Sequence[Vector], before: Mapping[str, str], after: Mapping[s
 def _row(one: Vector, cursor: Mapping[str, Any]) -> dict[str, Any]:
     version = None if one.head is None else HEADER.unpack_from(one.head)[4]
     at = one.at
-    if one.part.windows is not None and one.head is not None and HEADER.unpack_from(one.head)[2]:
-        at = max(at, ROW.unpack_from(one.head, HEADER.size)[0])  # a clock that is behind reads as of the publish
+    if one.part.windows is not None:  # a clock that is behind reads as of the publish
+        horizon = cursor.get("horizon")
+        if one.head is not None and HEADER.unpack_from(one.head)[2]:
+            horizon = ROW.unpack_from(one.head, HEADER.size)[0]
+        at = max(at, horizon or at)
     names = [field.name for field in one.part.view.entity_columns]
     pairs = zip(one.part.conversions, one.values, strict=True)
     values = [plain(convert.to_python([value])[0]) for convert, value in pairs]

@@ -42,7 +42,10 @@ class Windows:
             features = [
                 name
                 for name, conversion in fits
-                if (one := known.get(name)) == wanted[name] and one.measure in same and _fits(plan, one, conversion)
+                if (one := known.get(name)) == wanted[name]
+                and one.measure in same
+                and part.windows.same_order(plan.told, one)
+                and _fits(plan, one, conversion)
             ]
             self._slides = Slides(plan, features)
             self._times = [plan.feature_kind(known[name]) == "t" for name in features]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 
 from lakehouse.errors import NotBuiltError
 from lakehouse.kernels.record import Layout, encode
+from lakehouse.online.filing import FilePublication
 from lakehouse.online.key_values import EntityRowsError
 from lakehouse.online.request import view_keys
 from tests.windows.test_verifying import build
-from tests.windows.world import DAY, HOUR, START, World, agree, expected
+from tests.windows.world import DAY, HOUR, START, TABLES, World, agree, expected
 
 NOW = START + 10 * DAY + HOUR / 3
 
@@ -94,6 +96,19 @@ def test_many_events_ahead(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
         agree(world, NOW + hours * HOUR, "a", "b", "c", "d")
 
 
+def test_one_event_far_ahead_among_many_keys(world: World) -> None:
+    """All keys times all of that time are more microseconds than 64 bits count."""
+    names = [f"k{number}" for number in range(60)]
+    now = [event(1000 + number, NOW - HOUR / 2, name) for number, name in enumerate(names)]
+    ahead = [event(4000 + number, NOW + 2 * HOUR, name) for number, name in enumerate(names)]
+    world.put(*now, *ahead, event(9000, datetime(9999, 12, 31, tzinfo=UTC), "k7"))
+    for name in ("load", "by_shop"):
+        build(world, name)
+        world.publish(NOW, name)
+    for hours in (0, 1.5, 2.5, 30):
+        agree(world, NOW + hours * HOUR, *names)
+
+
 def test_a_time_before_the_publish_is_refused_for_who_has_no_record_too(world: World) -> None:
     world.change([number for number, row in world.rows.items() if row["k"] == "b"], [])
     build(world)
@@ -104,6 +119,57 @@ def test_a_time_before_the_publish_is_refused_for_who_has_no_record_too(world: W
             world.store().get_online_features(["load:count_7d"], asked)
     found = world.store().get_online_features(["load:count_7d"], {"k": ["b", "new"], "event_timestamp": [NOW] * 2})
     assert found.to_dict()["count_7d"] == [0, 0]
+
+
+def test_a_publish_as_of_an_earlier_time_than_the_last(world: World) -> None:
+    """Of a key without a record it is known just from the later time on that it has nothing."""
+    later = NOW + 40 * DAY
+    world.publish(later, "by_shop")
+    world.put(event(300, NOW - HOUR, "b"))
+    build(world, "by_shop")
+    world.publish(NOW, "by_shop")
+    store, asked = world.store(), {"k": ["a"], "event_timestamp": [NOW + HOUR]}
+    with pytest.raises(EntityRowsError, match="published as of"):
+        store.get_online_features(["by_shop:count_7d"], asked)
+    agree(world, later + HOUR, "a", "b", "new", views=("by_shop",))
+
+
+def test_a_publish_that_was_killed_and_was_as_of_a_later_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have taken records away already that an earlier time asks for."""
+    world.publish(NOW, "by_shop")
+    world.change([number for number, row in world.rows.items() if row["k"] == "b" and row["t"] > NOW - DAY], [])
+    build(world, "by_shop")
+    later = NOW + 40 * DAY
+    finish = FilePublication.finish
+    monkeypatch.setattr(FilePublication, "finish", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        world.publish(later, "by_shop")
+    monkeypatch.setattr(FilePublication, "finish", finish)
+    asked = {"k": ["new"], "event_timestamp": [NOW + HOUR]}
+    with pytest.raises(EntityRowsError, match="published as of"):
+        world.store().get_online_features(["by_shop:count_7d"], asked)
+
+
+def test_a_measure_less_orders_events_of_one_time_otherwise(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So tiles and records that were made with it are not those of the definition without it."""
+    at = NOW - HOUR
+    world.put({**event(300, at, "b"), "n": 1, "s": "x"}, {**event(301, at, "b"), "n": 2, "s": "w"})
+    build(world, "by_shop")
+    world.publish(NOW, "by_shop")
+    asked = {"k": ["b"], "event_timestamp": [NOW]}
+    features = ["by_shop:s_last_7d", "by_shop:count_7d"]
+    before = world.store().get_online_features(features, asked).to_dict()
+    text = TABLES.replace('mean("v", over="1d"), last("s", over="7d")', 'last("s", over="7d")')
+    (world.project.folder / "depot" / "tables.py").write_text(text)
+    for module in ("depot", "depot.tables"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    world.apply()
+    got = world.store().get_online_features(features, asked)
+    assert got.to_dict() == {**before, "s_last_7d": [None]}
+    spot = list(got.proto.metadata.feature_names.val).index("s_last_7d")
+    assert FieldStatus.Name(got.proto.results[spot].statuses[0]) == "NOT_FOUND"
+    with pytest.raises(NotBuiltError, match="made by another definition"):
+        world.publish(NOW, "by_shop")
 
 
 def test_an_event_loop_is_not_held_up_by_what_is_asked_once_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

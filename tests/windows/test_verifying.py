@@ -19,6 +19,7 @@ from lakehouse.features.verifying import Verified, verify
 from lakehouse.kernels.aggregations import HOP
 from lakehouse.kernels.aggregations import START as TILE_START
 from lakehouse.kernels.tiles import tiles_of
+from lakehouse.online.kinds import ticks
 from lakehouse.tables.notes import made_from, noted
 from tests.windows.world import DAY, HOUR, START, TABLES, Row, World
 
@@ -158,6 +159,36 @@ def test_what_does_not_count_for_a_feature_is_not_why_it_differs(world: World) -
     causes = {(one.vector.view, one.feature): one.cause for one in found.differences}
     assert causes["load", "n_sum_1d"] == causes["load", "v_mean_7d"] == causes["by_shop", "v_mean_1d"] == "correction"
     assert causes["load", "count_7d"] == "late data"
+
+
+def test_corrections_that_make_more_events_count(world: World) -> None:
+    """A value that was null, and a time that was another: nothing came."""
+    world.put({**event(400, NOW - 2 * HOUR, 0.1, "b"), "v": None}, event(401, NOW - 30 * DAY, 0.3, "a"))
+    build(world)
+    world.publish(NOW, "load")
+    serve(world, "load", "a", "b", at=NOW + HOUR)
+    world.change([], [event(400, NOW - 2 * HOUR, 0.7, "b"), event(401, NOW - 2 * HOUR, 0.3, "a")])
+    build(world)
+    found = verified(world)
+    assert found.equal
+    assert {one.cause for one in found.differences} == {"correction"}
+    assert {("a", "count_7d"), ("b", "v_mean_7d")} <= {(one.vector.keys["k"], one.feature) for one in found.differences}
+
+
+def test_a_clock_that_is_behind_the_publisher_s(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up is as of the publish then, also for a key that has no record."""
+    world.put(event(400, NOW - HOUR, 0.1, "a"))
+    build(world, "by_shop")
+    world.publish(NOW + 40 * DAY, "by_shop")
+    monkeypatch.setattr("lakehouse.online.store._now", lambda _: ticks(NOW))
+    store = world.store()
+    assert store.get_online_features(["by_shop:count_7d"], {"k": ["a"]}).to_dict()["count_7d"] == [{}]
+    log = store.provider.online_store.log(store.config)
+    assert log is not None
+    log.flush()
+    found = verified(world)
+    assert found.equal
+    assert [one.vectors for (view, _), one in found.features.items() if view == "by_shop"] == [1]
 
 
 def test_a_publish_that_lags_and_a_definition_that_was_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

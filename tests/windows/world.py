@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,9 +207,9 @@ def value(told: Aggregations, one: Aggregation, key: str | None, at: datetime, r
     return come_to(one, [worth for row in held if (worth := of(row, one.measure)) is not None])
 
 
-def agree(world: World, at: datetime, *keys: str) -> None:
-    """Both views give at a moment what plain Python says."""
-    for view in ("load", "by_shop"):
+def agree(world: World, at: datetime, *keys: str, views: Sequence[str] = ("load", "by_shop")) -> None:
+    """The views give at a moment what plain Python says."""
+    for view in views:
         told = world.tables[view].windows
         assert told is not None
         names = [one.name for one in told.features]
