@@ -7,6 +7,23 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.field import Field
+from feast.types import (
+    Array,
+    Decimal,
+    FeastType,
+    ImageBytes,
+    Invalid,
+    Json,
+    Map,
+    PdfBytes,
+    ScalarMap,
+    Set,
+    Struct,
+    TimeUuid,
+    Uuid,
+    ZonedTimestamp,
+    from_value_type,
+)
 from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError, did_you_mean
@@ -32,9 +49,9 @@ def check_view(view: FeatureView, source: DeltaSource, opened: OpenTable) -> Non
 def check_features(view: str, features: Iterable[Field], source: DeltaSource, opened: OpenTable) -> None:
     """Raise DefinitionError for a feature whose column, if it is there, has values of another kind."""
     for one in features:
-        stored, value_type = source.stored(one.name), one.dtype.to_value_type()
+        stored = source.stored(one.name)
         if stored in opened.schema.names:
-            check_kind(f"{view}: '{one.name}'", value_type, opened.schema.field(stored).type)
+            check_kind(f"{view}: '{one.name}'", one.dtype, opened.schema.field(stored).type)
 
 
 def check_windows(view: str, features: Iterable[Field], types: Mapping[str, pa.DataType | None]) -> None:
@@ -48,30 +65,80 @@ def check_windows(view: str, features: Iterable[Field], types: Mapping[str, pa.D
                 f"{view}: no window feature is called '{one.name}'", hint=did_you_mean(one.name, types)
             )
         if (kind := types[one.name]) is not None:
-            check_kind(f"{view}: '{one.name}'", one.dtype.to_value_type(), kind)
+            check_kind(f"{view}: '{one.name}'", one.dtype, kind)
 
 
-def check_kind(where: str, value_type: ValueType, kind: pa.DataType) -> None:
+def check_kind(where: str, dtype: FeastType, kind: pa.DataType) -> None:
     """Raise DefinitionError where a feature of this type can't be of a column of that kind."""
-    if not fits(value_type, kind):
+    if not fits(dtype, kind):
         hint = "Declare the feature's type as the table has it."
-        if value_type is ValueType.DECIMAL:
+        if dtype == Decimal:
             hint = "Decimals are read as doubles: declare Float64, or let the table have them as text."
-        raise DefinitionError(f"{where} is declared as {value_type.name}, but its column is {kind}", hint=hint)
+        raise DefinitionError(f"{where} is declared as {_shown(dtype)}, but its column is {kind}", hint=hint)
 
 
-def fits(value_type: ValueType, kind: pa.DataType) -> bool:
-    """Whether a feature of this type can be of a column of that kind."""
-    if value_type is ValueType.DECIMAL:
-        return _same_kind(kind, pa.string())
-    stored = kind_of(value_type)
-    return stored == "value" or _same_kind(kind, arrow_type(stored))
+def fits(dtype: FeastType, kind: pa.DataType) -> bool:
+    """Whether a feature of this type can be of a column of that kind.
+
+    Feast makes a Map of a text too, if that is a JSON object.
+    """
+    return _holds(kind, dtype) or (dtype == Map and _same_kind(kind, pa.string()))
+
+
+def _shown(dtype: FeastType) -> str:
+    value_type = dtype.to_value_type()
+    return str(dtype) if value_type in (ValueType.VALUE_LIST, ValueType.VALUE_SET) else value_type.name
+
+
+def _holds(kind: pa.DataType, dtype: FeastType) -> bool:
+    if pa.types.is_null(kind) or dtype == Invalid:  # nobody says what it is
+        return True
+    if isinstance(dtype, (Array, Set)):
+        if not pa.types.is_list(kind):
+            return False
+        if isinstance(dtype.base_type, (Array, Set)) and dtype == from_value_type(dtype.to_value_type()):
+            return bool(pa.types.is_list(kind.value_type))  # what Feast calls any lists of lists that it finds
+        return _holds(kind.value_type, dtype.base_type)
+    if isinstance(dtype, Struct):
+        if pa.types.is_struct(kind):
+            there = {field.name: field.type for field in kind}
+            return all(name not in there or fits(one, there[name]) for name, one in dtype.fields.items())
+        return _is_named(kind)
+    if dtype == Map:
+        return bool(pa.types.is_struct(kind)) or _is_named(kind)
+    if dtype == ScalarMap:
+        return bool(pa.types.is_map(kind)) and not _is_named(kind)
+    if dtype == Json:
+        return _in_json(kind)
+    return _same_kind(kind, _ARROW.get(dtype) or arrow_type(kind_of(dtype.to_value_type())))
+
+
+_ARROW = {
+    **dict.fromkeys((Uuid, TimeUuid, Decimal), pa.string()),
+    **dict.fromkeys((PdfBytes, ImageBytes), pa.binary()),
+    ZonedTimestamp: pa.timestamp("us", "UTC"),
+}
+"""Of types that stand in records as Feast's messages."""
+
+
+def _is_named(kind: pa.DataType) -> bool:
+    """Whether it is a map whose keys are texts."""
+    return bool(pa.types.is_map(kind)) and _same_kind(kind.key_type, pa.string())
+
+
+def _in_json(kind: pa.DataType) -> bool:
+    """Whether values are JSON (a text), or Feast can make JSON of them."""
+    if pa.types.is_list(kind):
+        return _in_json(kind.value_type)
+    if pa.types.is_map(kind):
+        return _in_json(kind.key_type) and _in_json(kind.item_type)
+    if pa.types.is_struct(kind):
+        return all(_in_json(field.type) for field in kind)
+    return any(_same_kind(kind, one) for one in (pa.string(), pa.int64(), pa.bool_()))
 
 
 def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether a cast keeps the values: Arrow would make a number of a text, and true of 2."""
-    if pa.types.is_large_list(wanted):
-        return bool(pa.types.is_list(given)) and _same_kind(given.value_type, wanted.value_type)
     families = (
         lambda one: pa.types.is_integer(one) or pa.types.is_floating(one),
         lambda one: pa.types.is_string(one) or pa.types.is_large_string(one),

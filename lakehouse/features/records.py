@@ -209,7 +209,7 @@ class ViewRows:
         columns, names = [], []
         for one in self.view.features:
             column = rows.column(self.source.stored(one.name))
-            columns.append(stored_values(column, one.dtype.to_value_type(), f"{self.view.name}: '{one.name}'"))
+            columns.append(stored_values(column, one.dtype, f"{self.view.name}: '{one.name}'"))
             names.append(one.name)
         return pa.table(columns, names=names) if columns else rows.select([])
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
+from feast.types import FeastType
 from feast.value_type import ValueType
 
 from lakehouse.errors import DefinitionError
@@ -16,9 +17,10 @@ from lakehouse.kernels.record import arrow_type
 from lakehouse.online.kinds import kind_of
 
 
-def stored_values(column: pa.ChunkedArray, value_type: ValueType, where: str) -> pa.ChunkedArray | pa.Array:
+def stored_values(column: pa.ChunkedArray, dtype: FeastType, where: str) -> pa.ChunkedArray | pa.Array:
+    check_kind(where, dtype, column.type)
+    value_type = dtype.to_value_type()
     kind = kind_of(value_type)
-    check_kind(where, value_type, column.type)
     _refuse_nulls_within(column, where)
     try:
         if kind != "value":

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from feast.types import from_value_type
 from feast.value_type import ValueType
 
 from lakehouse.features.declared import fits
@@ -72,7 +73,7 @@ def outcome(vector: Served, name: str, trained: Trained) -> Outcome:
 
 def _fits(served: str, kind: pa.DataType) -> bool:
     """Whether a served type can be of such a column: a text that reads like a time is none."""
-    return served not in ValueType.__members__ or fits(ValueType[served], kind)
+    return served not in ValueType.__members__ or fits(from_value_type(ValueType[served]), kind)
 
 
 @dataclass(frozen=True)
