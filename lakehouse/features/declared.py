@@ -35,15 +35,31 @@ from lakehouse.online.kinds import kind_of
 
 def check_view(view: FeatureView, source: DeltaSource, opened: OpenTable) -> None:
     """Raise DefinitionError, with the nearest name, for a join key or a feature that the table lacks, and as
-    :func:`check_features`.
+    :func:`check_keys` and :func:`check_features`.
     """
     keys = [one.name for one in view.entity_columns if one.name != DUMMY_ENTITY_ID]
     opened.require([source.stored(name) for name in keys], f"a join key of '{view.name}'")
+    check_keys(view, source, opened)
     if source.windows is not None:
         check_windows(view.name, view.features, dict.fromkeys(one.name for one in source.windows.features))
         return
     opened.require([source.stored(one.name) for one in view.features], f"a feature of '{view.name}'")
     check_features(view.name, view.features, source, opened)
+
+
+def check_keys(view: FeatureView, source: DeltaSource, opened: OpenTable) -> None:
+    """Raise DefinitionError for a join key whose column, if it is there, has values of another kind than its entity."""
+    for one in view.entity_columns:
+        stored = source.stored(one.name)
+        if one.name == DUMMY_ENTITY_ID or stored not in opened.schema.names:
+            continue
+        kind = opened.schema.field(stored).type
+        if not fits(one.dtype, kind):
+            raise DefinitionError(
+                f"{opened.label}: the key '{stored}' is {kind}, "
+                f"but the entity of '{view.name}' says {one.dtype.to_value_type().name}",
+                hint="Give the entity the value_type that the table's column has, or change the column.",
+            )
 
 
 def check_features(view: str, features: Iterable[Field], source: DeltaSource, opened: OpenTable) -> None:

@@ -22,6 +22,7 @@ from feast.repo_config import RepoConfig
 
 from lakehouse.errors import StorageError
 from lakehouse.features.cursor import Cursor
+from lakehouse.features.declared import check_keys
 from lakehouse.features.reading import OpenTable
 from lakehouse.features.source import DeltaSource, view_source
 from lakehouse.features.stored_values import stored_values
@@ -54,11 +55,14 @@ class ViewRows:
 
     @staticmethod
     def of(config: RepoConfig, view: FeatureView, now: datetime) -> ViewRows:
-        """Open the view's table. Raises NotBuiltError where there is none, DefinitionError for other sources."""
+        """Open the view's table. Raises NotBuiltError where there is none, DefinitionError for other sources and for
+        keys that are not as their entities say.
+        """
         from lakehouse.features.window_rows import WindowRows
 
         source = view_source(view, view.name)
         opened = source.open(config)
+        check_keys(view, source, opened)
         if source.windows is None:
             return ViewRows(view, source, opened, now)
         windows = WindowTable.of(source, opened, config)

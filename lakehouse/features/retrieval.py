@@ -12,7 +12,7 @@ from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.repo_config import RepoConfig
 
 from lakehouse.errors import DefinitionError, UsageError
-from lakehouse.features.declared import check_features, check_windows
+from lakehouse.features.declared import check_features, check_keys, check_windows
 from lakehouse.features.entity_rows import TIME, EntityRows, of_table, require_keys
 from lakehouse.features.knowledge import Known, asked, knowledge
 from lakehouse.features.reading import OpenTable
@@ -88,6 +88,7 @@ def wanted_views(
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
         opened = source.open(config)
+        check_keys(view, source, opened)
         windows = WindowTable.of(source, opened, config) if source.windows is not None else None
         declared = [one for one in view.features if one.name in features]
         if windows is None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import Field
+from feast import Entity, Field, ValueType
 from feast.types import (
     Array,
     Bool,
@@ -97,3 +97,57 @@ def test_other_columns_that_hold_a_type(tmp_path: Path, kind: Any, column: Any, 
     store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [keys_of(), one])
     publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
     assert store.get_online_features(["t:a"], {"id": [1]}).to_dict()["a"] == [served]
+
+
+KEYS = {
+    "text": pa.array(["1"]),
+    "whole": pa.array([1]),
+    "gaps": pa.array([1.0]),  # as pandas writes whole numbers of which some are missing
+    "bytes": pa.array([b"1"]),
+    "time": pa.array([START], US),
+}
+FIT = {
+    ValueType.STRING: {"text"},
+    ValueType.INT32: {"whole", "gaps"},
+    ValueType.INT64: {"whole", "gaps"},
+    ValueType.BYTES: {"bytes"},
+    ValueType.UNIX_TIMESTAMP: {"time"},
+}
+
+
+@pytest.mark.parametrize("column", KEYS)
+@pytest.mark.parametrize("value_type", FIT, ids=lambda one: one.name)
+def test_a_key_of_another_kind_than_its_entity_is_refused(tmp_path: Path, value_type: ValueType, column: str) -> None:
+    """Else training would find only keys as the table has them, and look-ups only keys as the entity says."""
+    write(tmp_path, "t", pa.table({"key": KEYS[column], "at": pa.array([START], US), "a": [7]}))
+    entity = Entity(name="id", join_keys=["id"], value_type=value_type)
+    one = view_of(
+        tmp_path, "t", [Field(name="a", dtype=Int64)], [entity], source={"field_mapping": {"key": "id"}}, ttl=None
+    )
+    rows = pa.table({"id": KEYS[column], "event_timestamp": pa.array([START], US)})
+    store = feast_store(tmp_path, online_store("sqlite", tmp_path))
+    if column in FIT[value_type]:
+        applied(store, [entity, one])
+        assert store.get_historical_features(rows, ["t:a"]).to_arrow()["a"].to_pylist() == [7]
+        publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
+        assert store.get_online_features(["t:a"], {"id": KEYS[column].to_pylist()}).to_dict()["a"] == [7]
+        return
+    said = f"t: the key 'key' is .*, but the entity of 't' says {value_type.name}"
+    with pytest.raises(DefinitionError, match=said):
+        applied(store, [entity, one])
+    other = feast_store(tmp_path / "other", online_store("sqlite", tmp_path), batch_engine={"type": "local"})
+    applied(other, [entity, one])
+    with pytest.raises(DefinitionError, match=said):
+        other.get_historical_features(rows, ["t:a"])
+    with pytest.raises(DefinitionError, match=said):
+        publish_view(other.config, store.provider.online_store, other.get_feature_view("t"), START)
+
+
+def test_a_key_whose_entity_says_no_type_is_of_its_column_s(tmp_path: Path) -> None:
+    write(tmp_path, "t", pa.table({"id": KEYS["whole"], "at": pa.array([START], US), "a": [7]}))
+    with pytest.warns(DeprecationWarning, match="value_type"):
+        entity = Entity(name="id", join_keys=["id"])
+    one = view_of(tmp_path, "t", [Field(name="a", dtype=Int64)], [entity], ttl=None)
+    store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [entity, one])
+    publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
+    assert store.get_online_features(["t:a"], {"id": [1]}).to_dict()["a"] == [7]

@@ -126,7 +126,7 @@ def test_it_is_worked_out_again_where_a_definition_changed(served: Served) -> No
     served.server.refresh_registry()
     assert [look_up(*one[:1]) for one in asked[:2]] == [{"a": None}, {"b": 0.5}]
     before = served.request(["other:a"])
-    served.change(id=keys_of(kind=ValueType.STRING))
+    served.change(id=keys_of(kind=ValueType.INT32))
     served.server.refresh_registry()
     assert served.request(["other:a"]) is not before
     served.change(t=served.view("t", enabled=False))
