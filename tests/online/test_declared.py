@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from feast.types import (
     Array,
     Bool,
     Bytes,
+    Decimal,
     Int64,
     Json,
     Map,
@@ -21,6 +23,7 @@ from feast.types import (
     Set,
     String,
     Struct,
+    TimeUuid,
     UnixTimestamp,
     Uuid,
     ZonedTimestamp,
@@ -151,3 +154,44 @@ def test_a_key_whose_entity_says_no_type_is_of_its_column_s(tmp_path: Path) -> N
     store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [entity, one])
     publish_view(store.config, store.provider.online_store, store.get_feature_view("t"), START)
     assert store.get_online_features(["t:a"], {"id": [1]}).to_dict()["a"] == [7]
+
+
+FAR = {"year 33658": 10**18, "before the year 1": -(10**17)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (Uuid, pa.array(["0" * 32, "oops"]), "'oops'"),
+        (TimeUuid, pa.array(["0" * 32, ""]), "''"),
+        (Array(Uuid), pa.array([["0" * 32], ["0" * 32, "oops"]]), "'oops'"),
+        (Set(TimeUuid), pa.array([["0" * 32], ["oops"]]), "'oops'"),
+        (Decimal, pa.array(["1.5", "oops"]), "'oops'"),
+        (Set(Decimal), pa.array([["1.5"], ["oops"]]), "'oops'"),
+        (Json, pa.array(["{}", "oops"]), "JSON"),
+        *((UnixTimestamp, pa.array([0, far], US), "years 1 to 9999") for far in FAR.values()),
+        (Array(UnixTimestamp), pa.array([[0], [FAR["year 33658"]]], pa.list_(US)), "years 1 to 9999"),
+        (Set(UnixTimestamp), pa.array([[0], [FAR["year 33658"]]], pa.list_(US)), "years 1 to 9999"),
+        (ZonedTimestamp, pa.array([0, FAR["year 33658"]], US), "years 1 to 9999"),
+        (Map, pa.array([[], [("a", FAR["year 33658"])]], pa.map_(pa.string(), US)), "out of range"),
+    ],
+    ids=str,
+)
+def test_a_value_that_no_look_up_could_give_is_not_published(
+    tmp_path: Path, kind: Any, given: pa.Array, said: str
+) -> None:
+    """Else one bad row would fail each look-up that has its key among others."""
+    write(tmp_path, "t", pa.table({"id": [1, 2], "at": pa.array([START] * 2, US), "a": given}))
+    one = view_of(tmp_path, "t", [Field(name="a", dtype=kind)], [keys_of()])
+    store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [keys_of(), one])
+    with pytest.raises(DefinitionError, match=f"t: 'a' .*{said}"):
+        publish_view(store.config, store.provider.online_store, one, START)
+
+
+def test_the_first_and_the_last_time_of_all_are_published(tmp_path: Path) -> None:
+    ends = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    write(tmp_path, "t", pa.table({"id": [1, 2], "at": pa.array([START] * 2, US), "a": pa.array(ends, US)}))
+    one = view_of(tmp_path, "t", [Field(name="a", dtype=UnixTimestamp)], [keys_of()])
+    store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [keys_of(), one])
+    publish_view(store.config, store.provider.online_store, one, START)
+    assert store.get_online_features(["t:a"], {"id": [1, 2]}).to_dict()["a"] == ends
