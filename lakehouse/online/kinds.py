@@ -46,6 +46,14 @@ _LISTS = {
     ValueType.UNIX_TIMESTAMP_LIST: ("list time", "unix_timestamp_list_val", Value_pb2.Int64List),
 }
 
+_MESSAGES: dict[ValueType, str] = {
+    **VALUE_TYPE_TO_PROTO_VALUE_MAP,
+    ValueType.PDF_BYTES: "bytes_val",
+    ValueType.IMAGE_BYTES: "bytes_val",
+    ValueType.ZONED_TIMESTAMP: "zoned_timestamp_val",
+}
+"""The field of Feast's message that holds a value of a type."""
+
 
 def kind_of(value_type: ValueType) -> str:
     """The kind of a record's field; ``value``, which is Feast's own message, for all that has no kind of its own."""
@@ -67,7 +75,9 @@ class Conversion:
         given = {"time": _moments, "list time": _lists_of_moments, "value": self._opened}
         self.to_python = given.get(self.kind, list)
         self._field = _SCALARS[value_type][1] if value_type in _SCALARS else ""
-        self._message = VALUE_TYPE_TO_PROTO_VALUE_MAP.get(value_type)
+        self._message = _MESSAGES.get(value_type)
+        self.head = _head(self._message) if self.kind == "value" and self._message else b""
+        """How a packed ``value`` of this type begins."""
 
     def to_proto(self, packed: Sequence[Any]) -> list[Value]:
         """As Feast's server sends them: its times are whole seconds."""
@@ -130,6 +140,12 @@ class PlainConversion(Conversion):
             return [Value() if one is None else Value(map_val=_map_of(one)) for one in packed]
         found: list[Value] = python_values_to_proto_values(list(packed), self.value_type)
         return found
+
+
+def _head(field: str) -> bytes:
+    """What protobuf writes before a value without a fixed size, in one byte or two: the field's number."""
+    tag = Value.DESCRIPTOR.fields_by_name[field].number << 3 | 2
+    return bytes([tag]) if tag < 128 else bytes([tag & 127 | 128, tag >> 7])
 
 
 def _map_of(values: Mapping[str, Any]) -> Value_pb2.Map:

@@ -49,7 +49,9 @@ class Records:
         if None in keys:
             records, pushed = _spread(keys, records), _spread(keys, pushed) if pushed else ()
         read = None if pushed else self._together(part, records, now)
-        moments, values, lacking = read or self._one_by_one(part, records, pushed or repeat(None), now)
+        moments, values, lacking = _of_their_types(
+            part, read or self._one_by_one(part, records, pushed or repeat(None), now)
+        )
         oldest = NEVER + 1 if part.ttl is None else now - part.ttl
         statuses = [PRESENT] * len(keys)
         events: Sequence[int | None] = moments
@@ -187,6 +189,17 @@ def _spread(keys: Sequence[bytes | None], found: Sequence[bytes | None]) -> list
 
 def _status(moment: int, oldest: int) -> int:
     return NOT_FOUND if moment == NEVER else EXPIRED if moment < oldest else PRESENT
+
+
+def _of_their_types(part: Part, read: Read) -> Read:
+    """With ABSENT for messages that were published when the feature had another type, of the same kind of field."""
+    moments, values, lacking = read
+    for spot in part.messages:
+        head = part.conversions[spot].head
+        if not all(one is ABSENT or not one or one.startswith(head) for one in values[spot]):
+            fitting = [one if one is ABSENT or not one or one.startswith(head) else ABSENT for one in values[spot]]
+            values, lacking = [*values[:spot], fitting, *values[spot + 1 :]], True
+    return moments, values, lacking
 
 
 def _without_absent(column: Column) -> Column:

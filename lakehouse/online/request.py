@@ -43,6 +43,8 @@ class Part:
         self.windows: Aggregations | None = getattr(getattr(view, "batch_source", None), "windows", None)
         conversion = Conversion if self.windows is None else PlainConversion
         self.conversions = [conversion(types[one]) for one in features]
+        self.messages = [spot for spot, one in enumerate(self.conversions) if one.head]
+        """Which features stand in records as Feast's messages."""
         ttl = getattr(view, "ttl", None)  # an on-demand view whose values are written has none
         self.ttl = int(ttl.total_seconds() * MICROS) if ttl else None
         renamed = view.projection.join_key_map

@@ -31,7 +31,8 @@ from feast.types import (
 
 from lakehouse.errors import DefinitionError
 from lakehouse.features.engine import publish_view
-from tests.online.stores import START, US, applied, feast_store, keys_of, online_store, view_of, write
+from lakehouse.online.response import NOT_FOUND, PRESENT
+from tests.online.stores import START, STORES, US, applied, feast_store, keys_of, online_store, view_of, write
 
 PERSON = {"name": String, "age": Int64}
 TEXTS, NESTED = pa.list_(pa.string()), pa.list_(pa.list_(pa.int64()))
@@ -195,3 +196,39 @@ def test_the_first_and_the_last_time_of_all_are_published(tmp_path: Path) -> Non
     store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [keys_of(), one])
     publish_view(store.config, store.provider.online_store, one, START)
     assert store.get_online_features(["t:a"], {"id": [1, 2]}).to_dict()["a"] == ends
+
+
+CHANGES = {
+    "set": (Array(String), Set(String), pa.array([["a"], ["b"]])),
+    "uuid": (Array(String), Uuid, pa.array([["a"], ["b"]])),
+    "bytes": (Array(String), Array(Bytes), pa.array([["a"], ["b"]])),
+    "map": (Array(String), Map, pa.array([["a"], ["b"]])),
+    "list": (Map, Array(String), pa.array([[("k", 1)], [("k", 2)]], pa.map_(pa.string(), pa.int64()))),
+    "json": (Decimal, Json, pa.array(["1.5", "2.5"])),
+    "pdf": (ZonedTimestamp, PdfBytes, pa.array([START, START], US)),
+    "zoned": (PdfBytes, ZonedTimestamp, pa.array([b"a", b"b"])),
+}
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize(("before", "after", "given"), CHANGES.values(), ids=CHANGES)
+def test_a_value_of_the_type_that_was_is_not_given(
+    tmp_path: Path, kind: str, before: Any, after: Any, given: pa.Array
+) -> None:
+    """Both types stand in records as Feast's messages: a message says of which it is."""
+    write(tmp_path, "t", pa.table({"id": [1, 2], "at": pa.array([START] * 2, US), "a": given, "b": [7, 8]}))
+    one, two = (
+        view_of(tmp_path, "t", [Field(name="a", dtype=dtype), Field(name="b", dtype=Int64)], [keys_of()])
+        for dtype in (before, after)
+    )
+    online = online_store(kind, tmp_path)
+    store = applied(feast_store(tmp_path, online, batch_engine={"type": "local"}), [keys_of(), one])
+    publish_view(store.config, store.provider.online_store, one, START)
+    applied(store, [keys_of(), two])
+    got = store.get_online_features(["t:a", "t:b"], {"id": [1, 2, 3]})
+    assert got.to_dict() == {"id": [1, 2, 3], "a": [None] * 3, "b": [7, 8, None]}
+    assert [list(column.statuses) for column in got.proto.results[1:]] == [[NOT_FOUND] * 3, [PRESENT] * 2 + [NOT_FOUND]]
+    late = pa.table({"id": [1], "at": pa.array([START], US), "a": pa.nulls(1), "b": [9]}).to_pandas()
+    store.write_to_online_store("t", late)  # over the record: what it does not say is the record's
+    got = store.get_online_features(["t:a", "t:b"], {"id": [1]})
+    assert (got.to_dict()["a"], list(got.proto.results[1].statuses)) == ([None], [NOT_FOUND])
