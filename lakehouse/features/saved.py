@@ -20,7 +20,7 @@ from feast.saved_dataset import SavedDatasetStorage
 
 from lakehouse.errors import DefinitionError, UsageError, did_you_mean
 from lakehouse.features.source import DeltaSource
-from lakehouse.features.writing import exists, refuse_built, save
+from lakehouse.features.writing import as_types, exists, refuse_built, save
 
 ROW = "_row"
 """The place of a row in a saved dataset."""
@@ -144,5 +144,4 @@ def write_logs(
             raise DefinitionError(f"{label}: the rows have no column '{name}'")
     rows = destination.to_data_source()
     refuse_built(config, rows, label)
-    table = table.select(schema.names).cast(schema)
-    save(rows.location(config), label, table, [LOG_DATE_FIELD], append=True)
+    save(rows.location(config), label, as_types(table, schema, label), [LOG_DATE_FIELD], append=True)

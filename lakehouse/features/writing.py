@@ -15,6 +15,7 @@ from feast.repo_config import RepoConfig
 from lakehouse.config import find_project
 from lakehouse.errors import ConfigError, DefinitionError, StorageError, UsageError, did_you_mean
 from lakehouse.features.source import DeltaSource, project_of, view_source
+from lakehouse.kernels.casts import exactly
 from lakehouse.tables.definition import LAYERS
 
 WIDER = {
@@ -114,12 +115,15 @@ def _storable(kind: pa.DataType, label: str, name: str) -> pa.DataType:
 
 
 def as_types(table: pa.Table, schema: pa.Schema, label: str) -> pa.Table:
-    """The table in these types. Raises DefinitionError, with the column, for a value that would be changed."""
+    """The table in these types. Raises DefinitionError, with the column, for a value that would be changed.
+
+    Only a narrower float may round: a column of 32 bits takes 0.1.
+    """
     columns = []
     for field in schema:
         try:
-            columns.append(table.column(field.name).cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            columns.append(exactly(table.column(field.name), field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             kind = table.schema.field(field.name).type
             raise DefinitionError(
                 f"{label}: '{field.name}' is {kind} and can't be kept as {field.type}: {error}",

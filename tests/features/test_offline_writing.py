@@ -68,6 +68,9 @@ def test_rows_are_added_in_one_commit(store: FeatureStore, project: Project) -> 
         ({"shop": ["a"], "at": [day(1)]}, "have no column 'total'"),
         ({"shop": ["a"], "at": [day(1)], "total": ["much"]}, "'total' is string"),
         ({"shop": ["a"], "at": [day(1)], "total": [2**60 + 1]}, "'total' is int64"),
+        ({"shop": ["a"], "at": [day(1)], "total": ["7"]}, "'total' is string(?s:.)*another kind"),
+        ({"shop": ["a"], "at": [day(1)], "total": [True]}, "'total' is bool(?s:.)*another kind"),
+        ({"shop": [day(1)], "at": [day(1)], "total": [1.0]}, "'shop' is timestamp(?s:.)*another kind"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_whole(
@@ -220,3 +223,6 @@ def test_logs_of_served_features(store: FeatureStore, project: Project, tmp_path
         store.write_logged_features(logs.rename_columns(["shap", *schema.names[1:]]), service)
     with pytest.raises(DefinitionError, match="have no column 'shop'"):
         store.write_logged_features(logs.drop_columns(["shop"]), service)
+    number = logs.set_column(0, "shop", pa.array([1, 2, 3]))
+    with pytest.raises(DefinitionError, match="'shop' is int64(?s:.)*another kind"):
+        store.write_logged_features(number, service)
