@@ -156,8 +156,7 @@ def _of_sql(query: str, config: RepoConfig, sources: Mapping[str, DeltaSource]) 
             place = f'"{layer}"."{name}"' if layer else f'"{name}"'
             connection.execute(f'CREATE VIEW {place} AS SELECT * FROM "lakehouse_{number}"')
         connection.execute("SET enable_external_access = false")
-        result: pa.Table = connection.sql(query).to_arrow_table()
-        return result
+        return _of_arrow(connection.sql(query).to_arrow_table())
     except duckdb.Error as error:
         hint = "A file is read first: pandas.read_parquet(…)." if len(query.split()) == 1 else ""
         raise UsageError(f"entity SQL: {str(error).strip()}", hint=hint) from error

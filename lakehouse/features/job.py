@@ -32,12 +32,13 @@ class DeltaRetrievalJob(RetrievalJob):
         metadata: RetrievalMetadata | None = None,
         notes: list[str] | None = None,
         config: RepoConfig | None = None,
-        dtypes: Mapping[str, Any] | None = None,
+        dtypes: Mapping[Any, Any] | None = None,
         frame: Callable[[], DataFrame] | None = None,
     ) -> None:
         self._frame = frame
         self._evaluate = evaluate
-        self._dtypes = dtypes or {}
+        self._dtypes = {str(name): dtype for name, dtype in (dtypes or {}).items()}
+        self._names = {str(name): name for name in dtypes or {} if not isinstance(name, str)}
         self._config = config
         self._notes = notes if notes is not None else []
         self._full_feature_names = full_feature_names
@@ -70,8 +71,10 @@ class DeltaRetrievalJob(RetrievalJob):
     def to_df(
         self, validation_reference: ValidationReference | None = None, timeout: int | None = None
     ) -> pd.DataFrame:
-        """The rows as pandas: the caller's columns have their own dtypes."""
-        return as_frame(self.to_arrow(validation_reference, timeout), self._dtypes)
+        """The rows as pandas: the caller's columns have their own dtypes, and names, which in Arrow are texts."""
+        frame = as_frame(self.to_arrow(validation_reference, timeout), self._dtypes)
+        frame.columns = frame.columns.map(lambda name: self._names.get(name, name))
+        return frame
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write the rows, on-demand features too, as a saved dataset."""

@@ -195,7 +195,7 @@ class OpenTable:
             return False
         try:
             outside = pc.or_(pc.less(highs, _scalar(least, highs)), pc.greater(lows, _scalar(most, lows)))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError):
             return False
         return bool(pc.any(outside).as_py())
 
