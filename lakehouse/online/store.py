@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pyarrow as pa
 from feast import Entity
 from feast.errors import FeastError
@@ -172,8 +173,11 @@ class PackedOnlineStore(OnlineStore):
         layout = Layout(tuple((field.name, "value") for field in table.features))
         keys = [self._key(config, row[0]) for row in data]
         columns = [pa.array([_given(row[1].get(name)) for row in data], pa.large_binary()) for name, _ in layout.fields]
+        if any(pd.isna(row[2]) for row in data):
+            raise UsageError(f"a row for '{table.name}' has no event time", hint="Each row needs one.")
         events = pa.array([ticks(row[2]) for row in data], pa.int64()).to_numpy()
-        created = pa.array([UNKNOWN if row[3] is None else ticks(row[3]) for row in data], pa.int64()).to_numpy()
+        made = [UNKNOWN if row[3] is None or pd.isna(row[3]) else ticks(row[3]) for row in data]
+        created = pa.array(made, pa.int64()).to_numpy()
         names = [name for name, _ in layout.fields]
         rows = encode(layout, pa.table(columns, names=names), events, created, 0)
         records = self.records(config)
@@ -266,6 +270,9 @@ class PackedOnlineStore(OnlineStore):
         return answer
 
     def _key(self, config: RepoConfig, key: EntityKey) -> bytes:
+        for name, value in zip(key.join_keys, key.entity_values, strict=False):
+            if value.WhichOneof("val") in (None, "null_val"):
+                raise UsageError(f"the key '{name}' is null", hint="A row needs a whole key.")
         return bytes(serialize_entity_key(key, config.entity_key_serialization_version))
 
 
