@@ -87,7 +87,11 @@ def _unknown(registry: Any, project: str, references: Any, error: KeyError) -> E
     """What to say where Feast found no feature of a name."""
     for reference in references if isinstance(references, list) else ():
         name, _, feature = reference.rpartition(":")
-        view = registry.get_any_feature_view(name.partition("@")[0], project, allow_cache=True)
+        plain, version, _ = utils._parse_feature_ref(reference)
+        if version is None:
+            view = registry.get_any_feature_view(plain, project, allow_cache=True)
+        else:  # what it has now may be another set
+            view = registry.get_feature_view_by_version(plain, project, version, allow_cache=True)
         known = [field.name for field in view.features]
         if feature not in known:
             return UnknownFeatureError(f"'{name}' has no feature '{feature}'", hint=did_you_mean(feature, known))
