@@ -87,6 +87,11 @@ def wanted_views(
         source = view_source(view, name)
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
+        if len({renamed.get(key, key) for key in keys}) < len(keys):
+            raise DefinitionError(
+                f"two join keys of '{name}' are taken from one column of the entity rows: {renamed}",
+                hint="Give each join key a column of its own in join_key_map.",
+            )
         opened = source.open(config)
         check_keys(view, source, opened)
         windows = WindowTable.of(source, opened, config) if source.windows is not None else None

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from lakehouse.errors import DefinitionError
 
 BYTES, TEXT, INT32, INT64, TIME = 1, 2, 3, 4, 8
+KEY_VERSION = 3
+"""What Feast calls this form, ``entity_key_serialization_version``."""
 _PAIR = struct.Struct("<II")
 _WHOLE = {INT32: ("i", pa.int32()), INT64: ("q", pa.int64()), TIME: ("q", pa.int64())}
 

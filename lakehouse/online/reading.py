@@ -48,11 +48,11 @@ class Records:
         records, pushed = found
         if None in keys:
             records, pushed = _spread(keys, records), _spread(keys, pushed) if pushed else ()
+        oldest = NEVER + 1 if part.ttl is None else now - part.ttl
         read = None if pushed else self._together(part, records, now)
         moments, values, lacking = _of_their_types(
-            part, read or self._one_by_one(part, records, pushed or repeat(None), now)
+            part, read or self._one_by_one(part, records, pushed or repeat(None), now, oldest)
         )
-        oldest = NEVER + 1 if part.ttl is None else now - part.ttl
         statuses = [PRESENT] * len(keys)
         events: Sequence[int | None] = moments
         if moments and min(moments) < oldest:
@@ -79,7 +79,7 @@ class Records:
         return read[0], [nowhere if spot is None else read[1][spot] for spot in spots], None in spots
 
     def _one_by_one(
-        self, part: Part, records: Sequence[bytes | None], pushed: Iterable[bytes | None], now: int
+        self, part: Part, records: Sequence[bytes | None], pushed: Iterable[bytes | None], now: int, oldest: int
     ) -> Read:
         """The same of any records, and of rows that were pushed over them."""
         rows = []
@@ -92,24 +92,26 @@ class Records:
                     spots = part.spots(reader)
                     row = row[0], row[1], [ABSENT if spot is None else row[2][spot] for spot in spots]
             if over is not None:
-                row = self._overlaid(part, over, row, now)
+                row = self._overlaid(part, over, row, now, oldest)
             rows.append(row or (NEVER, NEVER, [None] * len(part.features)))
         if not rows:
             return [], [()] * len(part.features), False
         return [row[0] for row in rows], list(zip(*(row[2] for row in rows), strict=True)), True
 
-    def _overlaid(self, part: Part, pushed: bytes, row: Any, now: int) -> Any:
-        """The pushed row over the record's, where it is the later of the two and due."""
+    def _overlaid(self, part: Part, pushed: bytes, row: Any, now: int, oldest: int) -> Any:
+        """The pushed row over the record's, where it is the later of the two and due. What it does not name is of the
+        rows before it, down to the ``oldest`` time that the view's ttl allows.
+        """
         reader = self.reader_of(pushed)
         over = reader.read(pushed, now)
         if over is None or (row is not None and over[:2] <= row[:2]):
             return row
-        under = row[2] if row is not None else [ABSENT] * len(part.features)
+        under = row[2] if row is not None and row[0] >= oldest else [ABSENT] * len(part.features)
         given = dict(zip(reader.names, over[2], strict=True))
         earlier: Any = over
         while any(given.get(name) is None for name in part.features):
             earlier = reader.read(pushed, earlier[0] - 1)
-            if earlier is None or (row is not None and earlier[:2] <= row[:2]):
+            if earlier is None or earlier[0] < oldest or (row is not None and earlier[:2] <= row[:2]):
                 break
             given |= {name: one for name, one in zip(reader.names, earlier[2], strict=True) if given.get(name) is None}
         values = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from lakehouse.errors import did_you_mean
 from lakehouse.kernels.aggregations import Aggregations
 from lakehouse.kernels.entity_key import EntityKeys
 from lakehouse.kernels.reader import Reader
-from lakehouse.online.key_values import MICROS, EntityRowsError, key_values
+from lakehouse.online.key_values import EntityRowsError, key_values
 from lakehouse.online.kinds import Conversion, PlainConversion, ticks
 from lakehouse.online.publication import name_in_store
 
@@ -46,7 +46,7 @@ class Part:
         self.messages = [spot for spot, one in enumerate(self.conversions) if one.head]
         """Which features stand in records as Feast's messages."""
         ttl = getattr(view, "ttl", None)  # an on-demand view whose values are written has none
-        self.ttl = int(ttl.total_seconds() * MICROS) if ttl else None
+        self.ttl = ttl // timedelta(microseconds=1) if ttl else None
         renamed = view.projection.join_key_map
         self.keys = view_keys(view)
         self.asked = [renamed.get(field.name, field.name) for field in view.entity_columns]

@@ -26,6 +26,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from lakehouse.errors import OnlineStoreError, UsageError
+from lakehouse.kernels.entity_key import KEY_VERSION
 from lakehouse.kernels.record import UNKNOWN, Layout, encode
 from lakehouse.online.compiled import CompiledRequests
 from lakehouse.online.kinds import moment, ticks
@@ -273,7 +274,7 @@ class PackedOnlineStore(OnlineStore):
         for name, value in zip(key.join_keys, key.entity_values, strict=False):
             if value.WhichOneof("val") in (None, "null_val"):
                 raise UsageError(f"the key '{name}' is null", hint="A row needs a whole key.")
-        return bytes(serialize_entity_key(key, config.entity_key_serialization_version))
+        return bytes(serialize_entity_key(key, KEY_VERSION))
 
 
 def _now(config: RepoConfig) -> int:

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from feast import Entity, FeatureStore, Field, ValueType
+from feast import Entity, FeatureService, FeatureStore, Field, ValueType
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Array, Float64, Int64, String
 from feast.types import Decimal as Decimals
 
@@ -126,3 +128,42 @@ def test_apply_refuses_what_the_table_lacks(tmp_path: Path, fields: list[Field],
     with pytest.raises(DefinitionError, match=said):
         applied(store, [keys, view_of(tmp_path, "t", fields, [keys])])
     applied(store, [keys_of(), view_of(tmp_path, "t", [Field(name="a", dtype=Int64)], [keys_of()])])
+
+
+@pytest.mark.filterwarnings("ignore:.*serialization:DeprecationWarning")
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_keys_have_one_encoding_whatever_feast_is_told(tmp_path: Path, version: int) -> None:
+    at = pa.array([START - HOUR] * 2, US)
+    write(tmp_path, "t", pa.table({"id": [1, 2], "at": at, "a": [1, 2]}))
+    view = view_of(tmp_path, "t", [Field(name="a", dtype=Int64)], [keys_of()])
+    online = online_store("sqlite", tmp_path)
+    store = applied(feast_store(tmp_path, online, entity_key_serialization_version=version), [keys_of(), view])
+    publish(store)
+    store.write_to_online_store("t", pd.DataFrame({"id": [1, 3], "at": [START] * 2, "a": [99, 33]}))
+    assert served(store, [1, 2, 3], ["t:a"]) == [{"a": 99}, {"a": 2}, {"a": 33}]
+    key = EntityKey(join_keys=["id"], entity_values=[Value(int64_val=2)])
+    ((_, found),) = store.provider.online_store.online_read(store.config, view, [key], ["a"])
+    assert found == {"a": Value(int64_val=2)}
+
+
+def test_an_age_of_exactly_the_ttl_is_served(tmp_path: Path) -> None:
+    """Also of a ttl that no double holds, as its microseconds do not."""
+    for number, ttl in enumerate((timedelta(seconds=1.001), timedelta(seconds=4.1), timedelta(days=7, microseconds=1))):
+        folder = tmp_path / str(number)
+        at = pa.array([START - ttl, START - ttl - timedelta(microseconds=1)], US)
+        write(folder, "t", pa.table({"id": [1, 2], "at": at, "a": [1, 2]}))
+        view = view_of(folder, "t", [Field(name="a", dtype=Int64)], [keys_of()], ttl=ttl)
+        store = applied(feast_store(folder, online_store("sqlite", folder, as_of=START)), [keys_of(), view])
+        publish(store)
+        assert served(store, [1, 2], ["t:a"]) == trained(store, [1, 2], ["t:a"]) == [{"a": 1}, {"a": None}]
+
+
+def test_two_join_keys_that_are_taken_from_one_column_are_refused_in_training(tmp_path: Path) -> None:
+    keys = [keys_of("one"), keys_of("two")]
+    write(tmp_path, "t", pa.table({"one": [2], "two": [1], "at": pa.array([START], US), "a": [21]}))
+    view = view_of(tmp_path, "t", [Field(name="a", dtype=Int64)], keys)
+    both = FeatureService(name="both", features=[view.with_join_key_map({"one": "id", "two": "id"})])
+    store = applied(feast_store(tmp_path, online_store("sqlite", tmp_path)), [*keys, view, both])
+    asked = pd.DataFrame({"id": [1], "event_timestamp": [START]})
+    with pytest.raises(DefinitionError, match="two join keys of 't' are taken from one column"):
+        store.get_historical_features(asked, both)

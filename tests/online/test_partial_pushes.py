@@ -21,15 +21,18 @@ ROW = 5
 
 
 @pytest.mark.parametrize("kind", STORES)
-@pytest.mark.parametrize("seed", range(4))
-def test_in_any_order(tmp_path: Path, kind: str, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "ttl"), [(0, None), (1, None), (2, None), (3, None), (4, 4), (5, 6), (6, 9)])
+def test_in_any_order(tmp_path: Path, kind: str, seed: int, ttl: int | None) -> None:
+    """A feature is of the newest row that names it, unless that is older than the ttl (hours) allows."""
     draw = random.Random(seed)
     published = {name: number for number, name in enumerate(FEATURES)}
     row = {"id": [1], "at": pa.array([START + ROW * HOUR], US), **{name: [one] for name, one in published.items()}}
     write(tmp_path, "t", pa.table(row))
     fields = [Field(name=name, dtype=Int64) for name in FEATURES]
     online = online_store(kind, tmp_path, as_of=START + 12 * HOUR)
-    store = applied(feast_store(tmp_path, online), [keys_of(), view_of(tmp_path, "t", fields, [keys_of()])])
+    store = applied(
+        feast_store(tmp_path, online), [keys_of(), view_of(tmp_path, "t", fields, [keys_of()], ttl=ttl and ttl * HOUR)]
+    )
     view, into = store.get_feature_view("t"), store.provider.online_store
     publish_view(store.config, into, view, START + 12 * HOUR)
     key = EntityKey(join_keys=["id"], entity_values=[Value(int64_val=1)])
@@ -46,5 +49,8 @@ def test_in_any_order(tmp_path: Path, kind: str, seed: int) -> None:
         store.config.online_store.as_of = START + moment * HOUR
         found = store.get_online_features([f"t:{name}" for name in FEATURES], {"id": [1]}).to_dict()
         for name in FEATURES:
-            later = {hour: values[name] for hour, values in pushes if name in values and ROW < hour <= moment}
-            assert found[name] == [later[max(later)] if later else published[name]], (name, moment, pushes)
+            values = {ROW: published[name]}
+            values |= {hour: pushed[name] for hour, pushed in pushes if name in pushed and ROW < hour <= moment}
+            newest = max(values)
+            wanted = values[newest] if ttl is None or moment - newest <= ttl else None
+            assert found[name] == [wanted], (name, moment, pushes)
