@@ -179,8 +179,9 @@ publish(store)
 
 
 @pytest.mark.parametrize("kind", STORES)
-@pytest.mark.parametrize("at", [3, *(pytest.param(at, marks=pytest.mark.torture) for at in (1, 2, 4, 5, 6, 7))])
+@pytest.mark.parametrize("at", [3, *(pytest.param(at, marks=pytest.mark.torture) for at in (1, 2, 4, 5))])
 def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
+    """At the n-th of its steps, of which there are five."""
     history = History(tmp_path / "t", random.Random(at))
     store = make(tmp_path, kind)
     publish(store)
@@ -189,8 +190,7 @@ def test_kill_9_of_the_publisher(tmp_path: Path, kind: str, at: int) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path), kind, str(at)], cwd=ROOT, capture_output=True
     )
-    assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()
-    assert at > 3 or done.returncode == -signal.SIGKILL
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     lease_runs_out(kind, tmp_path)
     publish(store)
     assert served(store) == expected(history)
