@@ -74,10 +74,19 @@ class SavedDatasetDeltaStorage(SavedDatasetStorage):
 
 
 def save_dataset(config: RepoConfig, rows: pa.Table, storage: SavedDatasetStorage, allow_overwrite: bool) -> None:
-    """Write a training set. Raises UsageError for another store's storage and for a place that is taken."""
+    """Write a training set.
+
+    Raises UsageError for another store's storage and for a place that is taken, DefinitionError for columns and values
+    that Delta can't hold.
+    """
     if not isinstance(storage, SavedDatasetDeltaStorage):
         kind = type(storage).__name__
         raise UsageError(f"DeltaOfflineStore can't save to {kind}", hint="Use SavedDatasetDeltaStorage(path=…).")
+    if ROW in rows.column_names:
+        raise DefinitionError(
+            f"the saved dataset {storage.path}: its rows have a column '{ROW}', which is where their order is kept",
+            hint="Rename that column.",
+        )
     source = storage.to_data_source()
     refuse_built(config, source, f"the saved dataset {storage.path}")
     location = source.location(config)

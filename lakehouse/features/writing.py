@@ -46,6 +46,7 @@ def add_rows(
         )
     opened = source.open(config)
     table = table.rename_columns([source.stored(name) for name in table.column_names])
+    refuse_doubled(table.column_names, f"the rows for {opened.label}")
     schema = pa.schema(opened.delta.schema().to_arrow())
     for name in table.column_names:
         if name not in schema.names:
@@ -86,8 +87,23 @@ def refuse_built(config: RepoConfig, source: DeltaSource, what: str) -> None:
         raise UsageError(f"{what} can't be written through Feast: {folder} is one of the lakehouse's tables", hint=hint)
 
 
+def refuse_doubled(names: Sequence[str], label: str) -> None:
+    """Raise DefinitionError for two columns, or fields of one, that are the same to Delta, which looks past case."""
+    known: dict[str, str] = {}
+    for name in names:
+        if name.lower() in known:
+            raise DefinitionError(
+                f"{label}: '{known[name.lower()]}' and '{name}' are one column to Delta",
+                hint="Rename one of them, or leave it out.",
+            )
+        known[name.lower()] = name
+
+
 def storable(table: pa.Table, label: str) -> pa.Table:
-    """The same rows in types that Delta has, without changing a value. Raises DefinitionError where none fits."""
+    """The same rows in types that Delta has, without changing a value. Raises DefinitionError where none fits, and for
+    columns that Delta can't tell apart.
+    """
+    refuse_doubled(table.column_names, label)
     schema = pa.schema([pa.field(field.name, _storable(field.type, label, field.name)) for field in table.schema])
     return as_types(table, schema, label)
 
@@ -106,6 +122,7 @@ def _storable(kind: pa.DataType, label: str, name: str) -> pa.DataType:
     if pa.types.is_map(kind):
         return pa.map_(_storable(kind.key_type, label, name), _storable(kind.item_type, label, name))
     if pa.types.is_struct(kind):
+        refuse_doubled([one.name for one in kind], f"{label}: '{name}'")
         return pa.struct([pa.field(one.name, _storable(one.type, label, name)) for one in kind])
     if pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind):
         raise DefinitionError(

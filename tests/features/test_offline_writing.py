@@ -66,6 +66,7 @@ def test_rows_are_added_in_one_commit(store: FeatureStore, project: Project) -> 
     [
         ({"shop": ["a"], "at": [day(1)], "totl": [1.0]}, "no column 'totl'(?s:.)*'total'"),
         ({"shop": ["a"], "at": [day(1)]}, "have no column 'total'"),
+        ({"shop": ["a"], "at": [day(1)], "total": [1.0], "sum": [1.0]}, "'total' and 'total' are one column"),
         ({"shop": ["a"], "at": [day(1)], "total": ["much"]}, "'total' is string"),
         ({"shop": ["a"], "at": [day(1)], "total": [2**60 + 1]}, "'total' is int64"),
         ({"shop": ["a"], "at": [day(1)], "total": ["7"]}, "'total' is string(?s:.)*another kind"),
@@ -152,6 +153,20 @@ def test_what_delta_cannot_hold_is_refused(store: FeatureStore) -> None:
     kinds = asked(kind=pd.Categorical(["x", "y", "x"]), small=pd.array([1, None, 3], dtype="UInt8"))
     saved = store.create_saved_dataset(store.get_historical_features(kinds, DELAY), "fourth", storage)
     assert saved.to_arrow().select(["kind", "small"]).to_pydict() == {"kind": ["x", "y", "x"], "small": [1, None, 3]}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"_row": [3, 2, 1]}, "a column '_row'(?s:.)*Rename"),
+        ({"Label": [1, 2, 3]}, "'label' and 'Label' are one column to Delta"),
+        ({"odd": [{"a": 1, "A": 2}] * 3}, "'odd': 'a' and 'A' are one column to Delta"),
+    ],
+)
+def test_columns_that_a_saved_dataset_cannot_have(store: FeatureStore, more: dict[str, Any], message: str) -> None:
+    job = store.get_historical_features(asked(**more), DELAY)
+    with pytest.raises(DefinitionError, match=message):
+        store.create_saved_dataset(job, "sixth", SavedDatasetDeltaStorage(path="../saved/sixth"))
 
 
 class Least(Profile):
