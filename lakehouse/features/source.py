@@ -76,6 +76,12 @@ class DeltaSource(DataSource):
             raise DefinitionError(
                 f"DeltaSource '{name}': {table} replaces rows, so known_at= says too little", hint=hint
             )
+        renamed = list((field_mapping or {}).values())
+        if doubled := sorted({one for one in renamed if renamed.count(one) > 1}):
+            raise DefinitionError(
+                f"DeltaSource '{name}': field_mapping= calls more than one column '{doubled[0]}'",
+                hint="Give each a name of its own.",
+            )
         super().__init__(
             name=name,
             timestamp_field=timestamp_field,

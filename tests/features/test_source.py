@@ -46,6 +46,12 @@ def config(project: Project) -> RepoConfig:
     return open_store(project).config
 
 
+def test_two_columns_of_one_name_are_refused() -> None:
+    """One of the two would be read, and nothing would say which."""
+    with pytest.raises(DefinitionError, match="'one': field_mapping= calls more than one column 'z'"):
+        DeltaSource(name="one", path="x", timestamp_field="at", field_mapping={"a": "z", "b": "z", "c": "y"})
+
+
 def test_a_source_comes_back_from_its_proto() -> None:
     source = DeltaSource(
         name="one", table="gold.x", timestamp_field="at", created_timestamp_column="made", version=3,
