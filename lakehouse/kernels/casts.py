@@ -32,6 +32,8 @@ def exactly(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """
     if column.type == kind:
         return column
+    if column.null_count == len(column):  # pandas calls a column without values double
+        return pa.chunked_array([pa.nulls(len(column), kind)])
     if not _alike(column.type, kind):
         raise pa.ArrowInvalid("that is another kind of value")
     if types.is_dictionary(column.type):

@@ -39,6 +39,7 @@ def column(values: list[Any], kind: pa.DataType | None) -> pa.ChunkedArray:
         (["a"], pa.large_string(), pa.string(), ["a"]),
         (["a"], pa.dictionary(pa.int8(), pa.string()), pa.string(), ["a"]),
         ([], pa.null(), US, []),
+        ([None], pa.float64(), pa.string(), [None]),
         ([date(2026, 2, 2)], None, US, [ONE]),
         ([ONE], US, pa.date32(), [date(2026, 2, 2)]),
         ([ONE], pa.timestamp("us", "America/New_York"), pa.date32(), [date(2026, 2, 2)]),
