@@ -172,7 +172,7 @@ class PackedOnlineStore(OnlineStore):
                 hint="Write the event to where they come from, and run again.",
             )
         layout = Layout(tuple((field.name, "value") for field in table.features))
-        keys = [self._key(config, row[0]) for row in data]
+        keys = [self._key(row[0]) for row in data]
         columns = [pa.array([_given(row[1].get(name)) for row in data], pa.large_binary()) for name, _ in layout.fields]
         if any(pd.isna(row[2]) for row in data):
             raise UsageError(f"a row for '{table.name}' has no event time", hint="Each row needs one.")
@@ -246,7 +246,7 @@ class PackedOnlineStore(OnlineStore):
         self, config: RepoConfig, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str] | None
     ) -> tuple[Part, list[bytes]]:
         wanted = features if features is not None else [field.name for field in view.features]
-        return Part(config, view, wanted, False), [self._key(config, key) for key in keys]
+        return Part(config, view, wanted, False), [self._key(key) for key in keys]
 
     def _messages(
         self, config: RepoConfig, part: Part, keys: Sequence[bytes], found: Found
@@ -270,7 +270,7 @@ class PackedOnlineStore(OnlineStore):
             answer.append((None if event is None else moment(event), values or None))
         return answer
 
-    def _key(self, config: RepoConfig, key: EntityKey) -> bytes:
+    def _key(self, key: EntityKey) -> bytes:
         for name, value in zip(key.join_keys, key.entity_values, strict=False):
             if value.WhichOneof("val") in (None, "null_val"):
                 raise UsageError(f"the key '{name}' is null", hint="A row needs a whole key.")
