@@ -33,6 +33,7 @@ LAG = "publish lag"
 TYPE = "type"
 UNEXPLAINED = "unexplained"
 EVER = ""
+"""No feature's name."""
 CAUSES = (LATE, CORRECTION, TTL, DEFINITION, LAG, TYPE, UNEXPLAINED)
 
 

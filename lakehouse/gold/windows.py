@@ -214,14 +214,12 @@ def _check_names(where: str, told: Aggregations) -> None:
             raise DefinitionError(f"{where}: a feature can't be called '{name}', which has a ':'", hint=hint)
     for name in {one.name for one in told.features} & {*told.keys}:
         raise DefinitionError(f"{where}: '{name}' is a key and a feature", hint="Give the feature another name: name=…")
-    within = {one.name: f"rate({one.sql!r})" for one in told.measures if one.condition}
-    within |= {column_of(one, part): f"{part} of {one}" for one, parts in told.parts().items() for part in parts}
-    for name in (*told.keys, told.at):
-        if name in within:
+    conditions = {one.name: f"rate({one.sql!r})" for one in told.measures if one.condition}
+    tiles = {column_of(one, part): f"{part} of {one}" for one, parts in told.parts().items() for part in parts}
+    for name, taken in (*((key, conditions | tiles) for key in told.keys), (told.at, conditions)):
+        if name in taken:
             hint = "Rename the column in the events' table."
-            raise DefinitionError(
-                f"{where}: '{name}' is a column of the events, and of tiles with {within[name]}", hint=hint
-            )
+            raise DefinitionError(f"{where}: '{name}' would also be the column of {taken[name]}", hint=hint)
 
 
 def _assigned(frame: FrameType) -> str:

@@ -131,10 +131,16 @@ def test_a_feature_of_nothing(make: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"entity": "n_gt_5", "features": [gold.rate("n > 5", over="1d")]}, "'n_gt_5' is a column.*with rate"),
-        ({"at": "n_gt_5", "features": [gold.rate("n > 5", over="1d")]}, "'n_gt_5' is a column.*with rate"),
-        ({"entity": ["k", "v__sum"], "features": [gold.sum("v", over="1d")]}, "'v__sum' is a column.*with sum of v"),
-        ({"bucket": "v__last", "features": [gold.last("v")]}, "'v__last' is a column.*with last of v"),
+        (
+            {"entity": "n_gt_5", "features": [gold.rate("n > 5", over="1d")]},
+            "'n_gt_5' would also be the column of rate",
+        ),
+        ({"at": "n_gt_5", "features": [gold.rate("n > 5", over="1d")]}, "'n_gt_5' would also be the column of rate"),
+        (
+            {"entity": ["k", "v__sum"], "features": [gold.sum("v", over="1d")]},
+            "'v__sum' would also be the column of sum of v",
+        ),
+        ({"bucket": "v__last", "features": [gold.last("v")]}, "'v__last' would also be the column of last of v"),
     ],
 )
 def test_columns_that_would_be_called_alike(given: dict[str, Any], says: str) -> None:
@@ -144,3 +150,4 @@ def test_columns_that_would_be_called_alike(given: dict[str, Any], says: str) ->
 
 def test_columns_that_are_called_alike_and_are_the_same() -> None:
     assert declared(features=[gold.count("k", over="1d"), gold.max("t", over="1d")]).windows is not None
+    assert declared(at="events").windows is not None
