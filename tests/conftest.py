@@ -32,9 +32,11 @@ def _projects_stay_apart() -> Iterator[None]:
     yield
     sys.path[:] = path
     for name, module in sys.modules.copy().items():
-        file = getattr(module, "__file__", None)
-        if name.partition(".")[0] == "jobs" and file and not Path(file).is_relative_to(REPOSITORY):
-            del sys.modules[name]
+        if name.partition(".")[0] == "jobs":
+            # A package without __init__.py has no file, just folders.
+            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+            if not all(Path(place).is_relative_to(REPOSITORY) for place in places if place):
+                del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lakehouse.config import Project, load_project
 from lakehouse.features.publishing import publish
 from lakehouse.features.repository import open_store, quiet
+from lakehouse.features.source import delta_source
 from lakehouse.features.verifying import verify
 from lakehouse.local import open_lake
+from lakehouse.online.filing import table_of
+from lakehouse.online.request import view_id
 
 WHEN = datetime(2026, 11, 16, 16, tzinfo=UTC)
 """When all is published: a day before the last flights, so that some are still ahead."""
 LATER = (timedelta(0), timedelta(minutes=50), timedelta(hours=5), timedelta(days=1))
 MANY = 150
+
+
+def test_its_records_are_at_most_4_kb(flights_project: Project) -> None:
+    with quiet():
+        store = open_store(flights_project)
+        views = [view for view in store.list_feature_views() if delta_source(view.batch_source, view.name).windows]
+    sizes = {}
+    with closing(sqlite3.connect(flights_project.folder / "data" / "online.db")) as file:
+        for view in views:
+            question = f"SELECT count(*), max(length(record)) FROM {table_of(view_id(store.config, view))}"
+            sizes[view.name] = file.execute(question).fetchone()
+    assert "origin_departures" in sizes
+    assert all(rows > 0 and 100 < most <= 4096 for rows, most in sizes.values()), sizes
 
 
 def test_its_replay_is_equal(flights_project: Project, tmp_path: Path) -> None:
