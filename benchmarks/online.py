@@ -89,9 +89,11 @@ def online(bench: Workbench) -> Iterator[Figure]:
                 "×",
                 median(one[1] / one[0] for one in looks),
                 peer=median(one[1] / one[0] for one in peers),
+                floor=median(one[2] for one in bare) if bare else None,
                 goal=3.0 if store == "redis" else None,
-                how="the same look-ups; on a machine that does nothing else meanwhile",
+                how="the same look-ups; on a machine that does nothing else meanwhile, which the floor tells",
                 peer_is="Feast's own store",
+                floor_is="the bare MGET" if bare else "",
             )
     for store in PUBLISH:
         ours, theirs = (median(map(_refreshed, found[side])) for side in (store, f"feast {store}"))
