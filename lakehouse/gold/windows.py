@@ -216,10 +216,10 @@ def _check_names(where: str, told: Aggregations) -> None:
         raise DefinitionError(f"{where}: '{name}' is a key and a feature", hint="Give the feature another name: name=…")
     conditions = {one.name: f"rate({one.sql!r})" for one in told.measures if one.condition}
     tiles = {column_of(one, part): f"{part} of {one}" for one, parts in told.parts().items() for part in parts}
-    for name, taken in (*((key, conditions | tiles) for key in told.keys), (told.at, conditions)):
-        if name in taken:
+    for name, known in (*((key, conditions | tiles) for key in told.keys), (told.at, conditions)):
+        if name in known:
             hint = "Rename the column in the events' table."
-            raise DefinitionError(f"{where}: '{name}' would also be the column of {taken[name]}", hint=hint)
+            raise DefinitionError(f"{where}: '{name}' would also be the column of {known[name]}", hint=hint)
 
 
 def _assigned(frame: FrameType) -> str:
