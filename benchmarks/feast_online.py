@@ -136,8 +136,8 @@ def main(folder: Path, kind: str, size: int, port: int, part: str = "") -> dict[
 
         took, cpu = looked_up(keys, width, number, bare)
         found["looks"][f"{keys} × {width}"] = [median(took), _p99(took), cpu * 1000 / number]
-        found["bare"][f"{keys} × {width}"] = [median(times) for times in spent]
-        found["bare"][f"{keys} × {width}"] += [_p99(times[50:]) / median(times) for times in spent[:1]]
+        apart = [_p99(times[50:]) / median(times) for times in spent[:1]]
+        found["bare"][f"{keys} × {width}"] = [*map(median, spent), *apart]
     halves: dict[str, list[float]] = {"without": [], "with": []}
     for _ in range(PARTS):  # in turn, since the machine is shared
         halves["without"] += looked_up(10, 50, number // PARTS, lambda turn: None)[0]

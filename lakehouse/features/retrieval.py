@@ -87,7 +87,8 @@ def wanted_views(
         source = view_source(view, name)
         renamed = view.projection.join_key_map
         keys = [column.name for column in view.entity_columns if column.name != DUMMY_ENTITY_ID]
-        if len({renamed.get(key, key) for key in keys}) < len(keys):
+        columns = {renamed.get(key, key): source.stored(key) for key in keys}
+        if len(columns) < len(keys):
             raise DefinitionError(
                 f"two join keys of '{name}' are taken from one column of the entity rows: {renamed}",
                 hint="Give each join key a column of its own in join_key_map.",
@@ -104,7 +105,7 @@ def wanted_views(
             name=name,
             source=source,
             opened=opened,
-            keys={renamed.get(key, key): source.stored(key) for key in keys},
+            keys=columns,
             features=features,
             telling=tuple(source.stored(feature.name) for feature in view.features),
             ttl=view.ttl or None,  # Feast: a ttl of 0 is none

@@ -57,52 +57,41 @@ def _rows_ahead(plan: Plan, tiles: Coded, events: Coded, now: int, types: dict[s
     pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
     empty = b"" if plan.told.bucket else nothing(plan, types)
     found: dict[int, Rows] = {}
-    sizes = sum(
-        np.searchsorted(codes, pairs[0], side="right") - np.searchsorted(codes, pairs[0])
-        for codes in (spots, whole_days[1])
-    )
-    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // AT_ONCE)) + 1
-    for part in np.split(pairs, cuts, axis=1):
-        packed = _as_of(plan, part, (table, spots, at), whole_days, types)
-        for (spot, moment), one in zip(part.T.tolist(), packed, strict=True):
+    scale = Scale(at, int(spots.max()) + 2)  # -1 is one of the codes
+    before = np.searchsorted(scale.places(spots, at), scale.places(pairs[0], pairs[1] - 1), side="right")
+    of_events = Held(np.searchsorted(spots, pairs[0]), before)
+    of_tiles = Held(*(np.searchsorted(whole_days[1], pairs[0], side=side) for side in ("left", "right")))
+    cuts = np.flatnonzero(np.diff(np.cumsum(of_events.count + of_tiles.count) // AT_ONCE)) + 1
+    for part in np.split(np.arange(pairs.shape[1]), cuts):
+        held = _repeated(table, of_events.take(part)), _repeated(whole_days[0], of_tiles.take(part))
+        packed = _as_of(plan, pairs[1, part], *held, types)
+        for (spot, moment), one in zip(pairs[:, part].T.tolist(), packed, strict=True):
             found.setdefault(spot, []).append((moment, one or empty))
     return found
 
 
 def _as_of(
-    plan: Plan,
-    pairs: Ints,
-    events: tuple[pa.Table, Ints, Ints],
-    tiles: Coded,
-    types: dict[str, pa.DataType],
+    plan: Plan, at: Ints, events: pa.Table, whole: pa.Table, types: dict[str, pa.DataType]
 ) -> list[bytes | None]:
-    """What each pair of a key's code and a time comes to: of whole days' tiles, and of events before the time.
-
-    Both are in the order of their codes, the events of their times too.
+    """What each pair of a key and a time comes to: of whole days' tiles, and of the events before the time. Both have
+    the number of their pair.
     """
-    told = replace(plan.told, entity=(PAIR,))
-    table, spots, at = events
-    firsts = np.searchsorted(spots, pairs[0])
-    scale = Scale(at, int(spots.max()) + 2)  # -1 is one of the codes
-    ends = np.searchsorted(scale.places(spots, at), scale.places(pairs[0], pairs[1] - 1), side="right")
-    made = tiles_of(_repeated(table, firsts, ends), told)
-    whole, codes = tiles
-    old = _repeated(whole, np.searchsorted(codes, pairs[0]), np.searchsorted(codes, pairs[0], side="right"))
+    made = tiles_of(events, replace(plan.told, entity=(PAIR,)))
     names = [PAIR, *(name for name in tile_columns(plan.told) if name not in plan.told.entity)]
-    every = pa.concat_tables([old.select(names), made.select(names).cast(old.select(names).schema)])
+    old = whole.select(names)
+    every = pa.concat_tables([old, made.select(names).cast(old.schema)])
     every = every.sort_by(PAIR)
-    return _packed(plan, every, every.column(PAIR).to_numpy(), pairs[1], types)
+    return _packed(plan, every, every.column(PAIR).to_numpy(), at, types)
 
 
 def _packed(plan: Plan, tiles: pa.Table, codes: Ints, at: Ints, types: dict[str, pa.DataType]) -> list[bytes | None]:
     return (together if plan.told.bucket else slides)(plan, tiles, codes, at, types)
 
 
-def _repeated(table: pa.Table, firsts: Ints, ends: Ints) -> pa.Table:
-    """The rows from each of ``firsts`` to before its end, with the number of these in PAIR."""
-    held = Held(firsts, np.maximum(firsts, ends))
+def _repeated(table: pa.Table, held: Held) -> pa.Table:
+    """The rows that each pair holds, with the number of it in PAIR."""
     rows = table.take(pa.array(held.rows))
-    return rows.append_column(PAIR, pa.array(np.repeat(np.arange(len(firsts)), held.count)))
+    return rows.append_column(PAIR, pa.array(np.repeat(np.arange(len(held.first)), held.count)))
 
 
 def _ticks(table: pa.Table, name: str) -> Ints:
