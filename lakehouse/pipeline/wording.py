@@ -76,8 +76,9 @@ def _denied_below(root: Path, account: str) -> bool:
 
 def _said(account: str) -> str:
     """The first line of an account, and what it began with where that is another thing."""
-    lines = [line.strip().removeprefix(": ") for line in account.splitlines()]
-    first = next((_CLASS.sub("", line) for line in lines if line and not line.startswith(PY4J)), "")
+    lines = [line for line in (line.strip().removeprefix(": ") for line in account.splitlines()) if line]
+    told = [line for line in lines if not line.startswith(PY4J)] or lines  # what was called, where that is all
+    first = _CLASS.sub("", told[0]) if told else ""
     origin = _origin(account)
     return first if not origin or _CLASS.sub("", origin) in first else f"{first.rstrip(':')} ({origin})"
 

@@ -131,7 +131,7 @@ def sentinels() -> Iterator[Watched]:
 @pytest.mark.parametrize("way", ["killed", "hangs"])
 def test_a_replica_takes_over(tmp_path: Path, sentinels: Watched, way: str) -> None:
     """What it had by then is served, by the first look-up after it took over; publishing goes on."""
-    online = redis_store(sentinels.connection_string, redis_type="redis_sentinel", timeout_s=0.5)
+    online = redis_store(sentinels.connection_string, redis_type="redis_sentinel", timeout_s=3)
     store = opened(tmp_path, online)
     publish(store)
     assert [looked_up(store, how) for how in LOOKS] == [right()] * 2

@@ -86,6 +86,7 @@ Caused by: org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division 
         (SAID_TWICE, "[DIVIDE_BY_ZERO] Division by zero."),
         ("401\nfor s3cret", "401"),
         ("", "RuntimeError"),
+        ("An error occurred while calling o1.count", "An error occurred while calling o1.count"),
     ],
 )
 def test_what_spark_says_last_is_said(make_project: Any, text: str, said: str) -> None:
