@@ -34,7 +34,7 @@ from lakehouse.kernels.times import UTC_TIME
 from lakehouse.online.kinds import kind_of
 from lakehouse.online.request import view_keys
 
-AT_ONCE = 1_000_000
+AT_ONCE = 500_000
 """Rows that are held at a time; of a larger table they are parted on disk first, by key."""
 BATCH = 10_000
 """Records that are written at a time."""
