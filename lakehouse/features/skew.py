@@ -54,12 +54,11 @@ def hot_keys(entities: DataFrame, views: Sequence[DataFrame], most: int, *, toge
         counts[row[KEY]][row["input"]] = row["count"]
     found = []
     for key, inputs in sorted(counts.items()):
-        if max([inputs.get(0, 0)] if together else inputs.values()) <= most:
-            continue
         own, theirs = inputs.pop(0, 0), list(inputs.values())
         asked, seen = -(-own // most) or 1, max((-(-rows // most) for rows in theirs), default=1)
         seen = 1 if together else seen
-        found.append(Hot(key, asked, seen, own * (seen - 1) + sum(theirs) * (asked - 1)))
+        if asked * seen > 1:
+            found.append(Hot(key, asked, seen, own * (seen - 1) + sum(theirs) * (asked - 1)))
     return found
 
 
@@ -71,9 +70,8 @@ def _suspects(inputs: Sequence[DataFrame], most: int) -> list[int]:
     from pyspark.sql import functions as F
 
     share = min(1.0, SAMPLED / most)
-    sampled = inputs if share == 1 else [keys.sample(share, seed=0) for keys in inputs]
-    many = _counted(sampled).where(F.col("count") > most * share * ENOUGH)
-    return [row[KEY] for row in many.select(KEY).distinct().collect()]
+    many = _counted([keys.sample(share, seed=0) for keys in inputs]).where(F.col("count") > most * share * ENOUGH)
+    return sorted({row[KEY] for row in many.collect()})
 
 
 def _counted(inputs: Sequence[DataFrame]) -> DataFrame:
